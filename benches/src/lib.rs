@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Inputs shared by the benchmarks in this package.

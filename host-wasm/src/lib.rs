@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! cascow in the browser.

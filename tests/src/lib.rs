@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Fixtures and helpers shared by the tests in this package.
