@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//! Content-defined chunking: cuts a value where its content says so, so that an edit changes the chunks around it and
+//! leaves all others as they were.
+//!
+//! The algorithm is FastCDC 2020: Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based
+//! Storage Systems", IEEE TPDS 31 (9), 2020, with two bytes per step and normalisation level 1. Cut points equal those
+//! of the `fastcdc` crate's `v2020` exactly. It needs neither an allocator nor floating point.
+//!
+//! Guarantee: the chunks of a value joined are the value; cuts depend on its bytes and the sizes alone, never on how the
+//! bytes arrived; every chunk but the last is from [`min`](ChunkSizes::min) to [`max`](ChunkSizes::max) bytes long.
+//! Buffering a stream, hashing chunks and listing them are left to the blob layer.
+
+mod gear;
+mod scan;
+mod sizes;
+
+use core::iter::FusedIterator;
+
+pub use self::sizes::{ChunkSizes, ChunkSizesError};
+
+/// The chunks of a whole value, in order, cut with [`ChunkSizes::FORMAT`]. O(length), about half of it read.
+///
+/// ```
+/// use cascow_core::chunk::chunks;
+///
+/// let value = [7; 20_000];
+/// assert!(chunks(&value).map(<[u8]>::len).eq([8192, 8192, 3616]));
+/// ```
+#[must_use]
+pub fn chunks(bytes: &[u8]) -> Chunks<'_> {
+    Chunks { rest: bytes }
+}
+
+/// Iterator over the chunks of a value; see [`chunks`].
+#[derive(Clone, Debug)]
+pub struct Chunks<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (chunk, rest) = self.rest.split_at(ChunkSizes::FORMAT.cut(self.rest));
+        self.rest = rest;
+        Some(chunk)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.rest.len();
+        (len.div_ceil(ChunkSizes::FORMAT.max()), Some(len.div_ceil(ChunkSizes::FORMAT.min())))
+    }
+}
+
+impl FusedIterator for Chunks<'_> {}
