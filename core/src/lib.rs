@@ -1,5 +1,34 @@
 // SPDX-License-Identifier: MIT
 //! Content-addressed, copy-on-write states for tree search.
+//!
+//! A *state* maps keys to values; a *snapshot* is a parent and a delta; a *root* commits to a state, however it came about. This
+//! crate decides what these are, byte for byte; hosts materialise them as files, mounts or browser memory. It has no clock, no
+//! randomness of its own, no I/O and no threads: they are arguments.
+//!
+//! From the ground up, each layer importing only those before it:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`hash`] | content hashes: the names of objects |
+//! | [`merkle`] | roots of states and lists, proofs, and their verification without an allocator |
+//! | [`chunk`] | content-defined chunking |
+//! | [`frame`] | objects as they are stored |
+//! | [`store`] | where objects live |
+//! | [`blob`] | values of any length, as chunks |
+//! | [`snapshot`] | states, deltas, the snapshot tree, merging |
+//! | [`record`] | snapshots as they are stored |
+//! | [`entry`], [`workspace`] | directory trees as states |
+//! | [`search`] | Monte-Carlo graph search |
+//!
+//! # Features
+//!
+//! `std` (default) lets the hash crates detect processor features where they need it for that; `alloc` brings all but [`hash`],
+//! [`merkle::verify`](mod@merkle::verify) and [`chunk`]; `sha256` and `blake3` (default) are the hash functions, at least one. No feature changes a byte.
+//!
+//! # What it does not do
+//!
+//! It keeps no secrets and authenticates nobody: a root says *what*, never *who*. It does not run anything and does not protect
+//! against hash collisions, which it takes to be infeasible.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -8,4 +37,20 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "alloc")]
+pub mod blob;
 pub mod chunk;
+#[cfg(feature = "alloc")]
+pub mod entry;
+#[cfg(feature = "alloc")]
+pub mod frame;
+pub mod hash;
+pub mod merkle;
+#[cfg(feature = "alloc")]
+pub mod record;
+#[cfg(feature = "alloc")]
+pub mod snapshot;
+#[cfg(feature = "alloc")]
+pub mod store;
+#[cfg(feature = "alloc")]
+pub mod workspace;

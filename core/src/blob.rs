@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: MIT
+//! Blobs: values of any length, cut into chunks and kept in a store.
+//!
+//! A value that is one chunk is named by that chunk's content hash; a longer one by the root of the Merkle list over its chunks
+//! ([`crate::merkle::list`]). A [`BlobId`] always says which kind it is. Writing and reading stream with bounded memory: one
+//! chunk buffer a level.
+//!
+//! The list of a long value's chunks is itself a sequence of bytes, 36 a chunk (name 32 ‖ length u32, little-endian), and is
+//! stored as any other: cut into content-defined chunks, their list cut again, until a list is one chunk. That top chunk and
+//! the number of lists above the value make the [`BlobIndex`]. So a change of one byte stores one or two chunks a level, whatever
+//! the value's length. The index says where the chunks are; the [`BlobId`] says which they must be: a reader checks every
+//! chunk's name and, at the end, the list root and length.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::ChunkSizes;
+use crate::hash::{ContentHash, HASH_LEN};
+use crate::merkle::ListRoot;
+use crate::merkle::list::ListHasher;
+use crate::store::{ObjectStore, StoreError};
+
+/// Lists above a value, at most: at least 56 chunks' names fit in a chunk of 2 KiB, so eight levels hold more than 2^46 chunks.
+/// Readers refuse more.
+const MAX_DEPTH: u8 = 8;
+
+/// A chunk's name and length, as lists hold it.
+const RECORD_LEN: usize = HASH_LEN + 4;
+
+/// What a value is: committed by state roots, equal for equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum BlobId {
+    /// One chunk, or no bytes at all.
+    Chunk {
+        /// The chunk's name: the hash of the value's bytes.
+        hash: ContentHash,
+        /// Its length in bytes.
+        len: u32,
+    },
+    /// Two chunks or more.
+    List {
+        /// The Merkle list root over the chunks.
+        root: ListRoot,
+        /// The value's length in bytes.
+        len: u64,
+    },
+}
+
+impl BlobId {
+    /// The value's length in bytes.
+    pub const fn len(&self) -> u64 {
+        match self {
+            Self::Chunk { len, .. } => *len as u64,
+            Self::List { len, .. } => *len,
+        }
+    }
+
+    /// Whether the value has no bytes.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The content hash of a short value, the list root of a long one, in hex.
+impl fmt::Display for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chunk { hash, .. } => hash.fmt(f),
+            Self::List { root, .. } => root.fmt(f),
+        }
+    }
+}
+
+/// Where a long value's list of chunks is stored. Follows from the bytes, but is not committed by roots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobIndex {
+    /// How many lists stand above the value: 1 if the list of its chunks is one chunk itself.
+    pub depth: u8,
+    /// The one chunk of the topmost list.
+    pub top: ContentHash,
+}
+
+/// A stored value: what it is, and where its list is if it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// What the value is.
+    pub id: BlobId,
+    /// Where its list is; `None` for a single chunk.
+    pub index: Option<BlobIndex>,
+}
+
+/// Why a blob could not be written or read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// The store failed, or holds a chunk missing or damaged.
+    Store(StoreError),
+    /// The chunks are there, but do not make up the value.
+    Corrupt {
+        /// The value.
+        id: BlobId,
+        /// What is wrong with it.
+        problem: BlobProblem,
+    },
+}
+
+/// What is wrong with a blob whose chunks are whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlobProblem {
+    /// A long value without a list, a short one with one, or more levels than there can be.
+    Index,
+    /// A list that ends within a record, or names a chunk of no or of too many bytes.
+    List,
+    /// A chunk has another length than its list says.
+    ChunkLen,
+    /// The chunks together have another length than the value.
+    Len {
+        /// The value's length in bytes.
+        expected: u64,
+        /// Bytes found when that was clear.
+        found: u64,
+    },
+    /// The chunks lead to another list root.
+    Root {
+        /// The root found.
+        found: ListRoot,
+    },
+}
+
+impl fmt::Display for BlobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Corrupt { id, problem } => {
+                write!(f, "value {id} damaged: ")?;
+                match problem {
+                    BlobProblem::Index => f.write_str("it has no usable list of chunks"),
+                    BlobProblem::List => f.write_str("its list of chunks is malformed"),
+                    BlobProblem::ChunkLen => {
+                        f.write_str("a chunk has another length than its list says")
+                    }
+                    BlobProblem::Len { expected, found } => {
+                        write!(f, "expected {expected} bytes, found {found}")
+                    }
+                    BlobProblem::Root { found } => write!(f, "its chunks have list root {found}"),
+                }
+            }
+        }
+    }
+}
+
+impl core::error::Error for BlobError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Corrupt { .. } => None,
+        }
+    }
+}
+
+impl From<StoreError> for BlobError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What writing a blob added to the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Objects that were not there before.
+    pub objects: u64,
+    /// Their bytes, as stored.
+    pub bytes: u64,
+}
+
+impl core::ops::AddAssign for Added {
+    fn add_assign(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Stores a value that is in memory. O(n).
+///
+/// # Errors
+/// Whatever the store's `put` reports.
+pub fn write<S: ObjectStore + ?Sized>(
+    store: &S,
+    bytes: &[u8],
+) -> Result<(Blob, Added), StoreError> {
+    let mut writer = BlobWriter::new(store);
+    writer.write(bytes)?;
+    writer.finish()
+}
+
+/// Reads a whole value into memory: at most `limit` bytes.
+///
+/// # Errors
+/// [`BlobError::Corrupt`] with [`BlobProblem::Len`] if it is longer than `limit`; else as [`BlobReader::next_chunk`].
+pub fn read<S: ObjectStore + ?Sized>(
+    store: &S,
+    blob: &Blob,
+    limit: u64,
+) -> Result<Vec<u8>, BlobError> {
+    let len = blob.id.len();
+    if len > limit {
+        return Err(BlobError::Corrupt {
+            id: blob.id,
+            problem: BlobProblem::Len { expected: limit, found: len },
+        });
+    }
+    let mut reader = BlobReader::new(store, *blob)?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = reader.next_chunk()? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Writes a value that arrives in pieces. Holds at most two chunks' bytes a level.
+#[derive(Debug)]
+pub struct BlobWriter<'s, S: ?Sized> {
+    store: &'s S,
+    levels: Vec<Level>,
+    list: ListHasher,
+    added: Added,
+}
+
+/// The bytes of one level that are not yet stored: of the value (level 0), or of the list of the chunks of the level below.
+#[derive(Debug, Default)]
+struct Level {
+    pending: Vec<u8>,
+    chunks: u64,
+    /// The chunk stored last: the only one, if there is one only.
+    last: Option<(ContentHash, u32)>,
+}
+
+impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
+    /// Begins a value.
+    pub fn new(store: &'s S) -> Self {
+        let list = ListHasher::new(store.hash_kind());
+        Self { store, levels: alloc::vec![Level::default()], list, added: Added::default() }
+    }
+
+    /// Appends bytes. O(n): each byte is chunked, hashed, compressed.
+    ///
+    /// # Errors
+    /// Whatever the store's `put` reports; the value is then to be given up.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        // In pieces, so that a long slice is not copied as a whole.
+        for piece in bytes.chunks(ChunkSizes::FORMAT.max()) {
+            self.levels[0].pending.extend_from_slice(piece);
+            self.cut(0, ChunkSizes::FORMAT.max())?;
+        }
+        Ok(())
+    }
+
+    /// Stores what is left and names the value.
+    ///
+    /// # Errors
+    /// Whatever the store's `put` reports.
+    pub fn finish(mut self) -> Result<(Blob, Added), StoreError> {
+        let mut level = 0;
+        loop {
+            self.cut(level, 1)?;
+            if self.levels[level].chunks == 0 {
+                self.put_chunk(0, 0, 0)?; // the empty value is an object of no bytes
+            }
+            match self.levels[level] {
+                Level { chunks: 1, last: Some((hash, len)), .. } => {
+                    let blob = match u8::try_from(level) {
+                        Ok(depth @ 1..) => Blob {
+                            id: BlobId::List { root: self.list.root(), len: self.list.len() },
+                            index: Some(BlobIndex { depth, top: hash }),
+                        },
+                        _ => Blob { id: BlobId::Chunk { hash, len }, index: None },
+                    };
+                    return Ok((blob, self.added));
+                }
+                _ => level += 1,
+            }
+        }
+    }
+
+    /// Stores chunks of a level while at least `enough` bytes are pending there, or in the levels above because of that.
+    fn cut(&mut self, level: usize, enough: usize) -> Result<(), StoreError> {
+        let mut start = 0;
+        while self.levels[level].pending.len() - start >= enough {
+            let len = ChunkSizes::FORMAT.cut(&self.levels[level].pending[start..]);
+            self.put_chunk(level, start, len)?;
+            start += len;
+        }
+        self.levels[level].pending.drain(..start);
+        Ok(())
+    }
+
+    fn put_chunk(&mut self, level: usize, start: usize, len: usize) -> Result<(), StoreError> {
+        let put = self.store.put(&self.levels[level].pending[start..start + len])?;
+        if let Some(bytes) = put.added {
+            self.added += Added { objects: 1, bytes };
+        }
+        // UNWRAP: a chunk is at most 8 KiB.
+        let len = u32::try_from(len).expect("a chunk's length fits in 32 bits");
+        if level == 0 {
+            self.list.push(&put.hash, len);
+        }
+        self.levels[level].chunks += 1;
+        if let Some(first) = self.levels[level].last.replace((put.hash, len)) {
+            // A second chunk: from here on this level needs a list, which begins with the first.
+            if self.levels[level].chunks == 2 {
+                if self.levels.len() == level + 1 {
+                    self.levels.push(Level::default());
+                }
+                self.list_chunk(level + 1, first)?;
+            }
+            self.list_chunk(level + 1, (put.hash, len))?;
+        }
+        Ok(())
+    }
+
+    fn list_chunk(
+        &mut self,
+        level: usize,
+        (hash, len): (ContentHash, u32),
+    ) -> Result<(), StoreError> {
+        let pending = &mut self.levels[level].pending;
+        pending.extend_from_slice(hash.as_bytes());
+        pending.extend_from_slice(&len.to_le_bytes());
+        self.cut(level, ChunkSizes::FORMAT.max())
+    }
+}
+
+/// Reads a value chunk by chunk. Holds at most two chunks' bytes a level.
+#[derive(Debug)]
+pub struct BlobReader<'s, S: ?Sized> {
+    store: &'s S,
+    blob: Blob,
+    /// The lists, the one that names the value's own chunks first. Empty for a single chunk.
+    lists: Vec<List>,
+    seen: ListHasher,
+    finished: bool,
+}
+
+/// Bytes of a list that were read and not yet used.
+#[derive(Debug, Default)]
+struct List {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl List {
+    fn unused(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.used);
+        self.used = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+impl<'s, S: ObjectStore + ?Sized> BlobReader<'s, S> {
+    /// Begins to read. Fetches the top of the list, if there is one.
+    ///
+    /// # Errors
+    /// As [`BlobReader::next_chunk`].
+    pub fn new(store: &'s S, blob: Blob) -> Result<Self, BlobError> {
+        let seen = ListHasher::new(store.hash_kind());
+        let mut reader = Self { store, blob, lists: Vec::new(), seen, finished: false };
+        match (blob.id, blob.index) {
+            (BlobId::Chunk { .. }, None) => {}
+            (BlobId::List { .. }, Some(BlobIndex { depth: depth @ 1..=MAX_DEPTH, top })) => {
+                reader.lists.resize_with(usize::from(depth), List::default);
+                let top = reader.object(&top)?;
+                if let Some(list) = reader.lists.last_mut() {
+                    list.append(&top);
+                }
+            }
+            _ => return Err(reader.corrupt(BlobProblem::Index)),
+        }
+        Ok(reader)
+    }
+
+    /// The value's next chunk; `None` after the last, when all of the value was found to be right.
+    ///
+    /// # Errors
+    /// [`BlobError::Store`] if an object is missing or damaged, [`BlobError::Corrupt`] if the chunks do not make up the
+    /// value; the chunks given before are then not to be used.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, BlobError> {
+        if self.finished {
+            return Ok(None);
+        }
+        let next = match self.blob.id {
+            BlobId::Chunk { hash, len } => {
+                self.finished = true;
+                Some((hash, len))
+            }
+            BlobId::List { .. } => self.next_record(0)?,
+        };
+        let Some((hash, len)) = next else {
+            self.finished = true;
+            return self.check_end().map(|()| None);
+        };
+        let bytes = self.object(&hash)?;
+        if bytes.len() as u64 != u64::from(len) {
+            return Err(self.corrupt(BlobProblem::ChunkLen));
+        }
+        self.seen.push(&hash, len);
+        if self.seen.len() > self.blob.id.len() {
+            return Err(self.corrupt_len());
+        }
+        Ok(Some(bytes))
+    }
+
+    fn check_end(&self) -> Result<(), BlobError> {
+        let BlobId::List { root, len } = self.blob.id else { return Ok(()) };
+        if self.seen.len() != len {
+            return Err(self.corrupt_len());
+        }
+        let found = self.seen.root();
+        if found != root {
+            return Err(self.corrupt(BlobProblem::Root { found }));
+        }
+        Ok(())
+    }
+
+    /// The next record of the list at `level`, fetching more of it by the list above.
+    fn next_record(&mut self, level: usize) -> Result<Option<(ContentHash, u32)>, BlobError> {
+        while self.lists[level].unused().len() < RECORD_LEN {
+            let more =
+                if level + 1 < self.lists.len() { self.next_record(level + 1)? } else { None };
+            match more {
+                Some((hash, len)) => {
+                    let bytes = self.object(&hash)?;
+                    if bytes.len() as u64 != u64::from(len) {
+                        return Err(self.corrupt(BlobProblem::ChunkLen));
+                    }
+                    self.lists[level].append(&bytes);
+                }
+                None if self.lists[level].unused().is_empty() => return Ok(None),
+                None => return Err(self.corrupt(BlobProblem::List)),
+            }
+        }
+        let list = &mut self.lists[level];
+        let Some((hash, rest)) = list.unused().split_first_chunk::<HASH_LEN>() else {
+            return Ok(None);
+        };
+        let Some((len, _)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let (hash, len) = (ContentHash::from_bytes(*hash), u32::from_le_bytes(*len));
+        list.used += RECORD_LEN;
+        if len == 0 || u64::from(len) > ChunkSizes::FORMAT.max() as u64 {
+            return Err(self.corrupt(BlobProblem::List));
+        }
+        Ok(Some((hash, len)))
+    }
+
+    fn object(&self, hash: &ContentHash) -> Result<Vec<u8>, BlobError> {
+        self.store.get(hash).map_err(BlobError::Store)
+    }
+
+    fn corrupt(&self, problem: BlobProblem) -> BlobError {
+        BlobError::Corrupt { id: self.blob.id, problem }
+    }
+
+    fn corrupt_len(&self) -> BlobError {
+        self.corrupt(BlobProblem::Len { expected: self.blob.id.len(), found: self.seen.len() })
+    }
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+//! Content hashes: the 32-byte names of objects, and the hash functions that make them.
+//!
+//! Guarantees that a name is computed over exactly the bytes it is said to name, at once or streamed, and that hex is read
+//! strictly (64 digits, nothing else). What a digest *means* (object, root, key) is told apart by type, never by value.
+//! Which bytes are hashed is decided above: see [`crate::frame`] for objects and [`crate::merkle`] for commitments.
+
+use core::fmt;
+use core::str::FromStr;
+
+#[cfg(not(any(feature = "sha256", feature = "blake3")))]
+compile_error!("cascow-core needs a hash function: enable the feature `sha256`, `blake3`, or both");
+
+/// Bytes in every digest of the format: 256 bits, so that finding two inputs with one name costs 2^128 work.
+/// Changing it breaks every format.
+pub const HASH_LEN: usize = 32;
+
+/// Defines a newtype over 32 bytes with strict hex both ways, so that no identifier can be taken for another.
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
+        pub struct $name([u8; $crate::hash::HASH_LEN]);
+
+        impl $name {
+            /// Takes 32 bytes as a digest of this kind; says nothing about where they came from.
+            pub const fn from_bytes(bytes: [u8; $crate::hash::HASH_LEN]) -> Self {
+                Self(bytes)
+            }
+
+            /// The 32 bytes.
+            pub const fn as_bytes(&self) -> &[u8; $crate::hash::HASH_LEN] {
+                &self.0
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = $crate::hash::HexError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $crate::hash::decode_hex(text).map(Self)
+            }
+        }
+    };
+}
+pub(crate) use digest;
+
+digest! {
+    /// The name of an object: the hash of its uncompressed bytes.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sha256")] {
+    /// use cascow_core::hash::{ContentHash, HashKind};
+    /// let name = HashKind::Sha256.hash(b"abc"); // FIPS 180-4, the first worked example
+    /// assert_eq!(name.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    /// assert_eq!(name.to_string().parse::<ContentHash>(), Ok(name));
+    /// # }
+    /// ```
+    ContentHash
+}
+
+/// Why a text is not a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HexError {
+    /// The text does not have 64 digits.
+    Length {
+        /// Bytes of text found.
+        found: usize,
+    },
+    /// A byte is not one of `0-9`, `a-f`, `A-F`.
+    Digit {
+        /// Where the byte stands, from 0.
+        position: usize,
+    },
+}
+
+impl fmt::Display for HexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { found } => {
+                write!(f, "a hash has 64 hexadecimal digits, this has {found}")
+            }
+            Self::Digit { position } => write!(f, "not a hexadecimal digit at position {position}"),
+        }
+    }
+}
+
+impl core::error::Error for HexError {}
+
+/// Reads 64 hexadecimal digits; upper case is understood, lower case is what we write.
+pub(crate) fn decode_hex(text: &str) -> Result<[u8; HASH_LEN], HexError> {
+    if text.len() != 2 * HASH_LEN {
+        return Err(HexError::Length { found: text.len() });
+    }
+    let digit = |position: usize| match text.as_bytes()[position] {
+        byte @ b'0'..=b'9' => Ok(byte - b'0'),
+        byte @ b'a'..=b'f' => Ok(byte - b'a' + 10),
+        byte @ b'A'..=b'F' => Ok(byte - b'A' + 10),
+        _ => Err(HexError::Digit { position }),
+    };
+    let mut bytes = [0; HASH_LEN];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = digit(2 * index)? << 4 | digit(2 * index + 1)?;
+    }
+    Ok(bytes)
+}
+
+/// A hash function of the format. Which one a repository, state or proof uses is recorded in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HashKind {
+    /// SHA-256 (FIPS 180-4), by the `sha2` crate.
+    #[cfg(feature = "sha256")]
+    Sha256,
+    /// BLAKE3 with its default key and 32 bytes of output, by the `blake3` crate.
+    #[cfg(feature = "blake3")]
+    Blake3,
+}
+
+/// A hash function that this build does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownHashKind {
+    /// The number found where a hash function's number stands.
+    pub id: u8,
+}
+
+impl fmt::Display for UnknownHashKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown hash function number {}; 1 is SHA-256 and 2 is BLAKE3", self.id)
+    }
+}
+
+impl core::error::Error for UnknownHashKind {}
+
+impl HashKind {
+    /// The number that stands for this function in every format. 0 is never used, so that zeroed bytes are no header.
+    pub const fn id(self) -> u8 {
+        match self {
+            #[cfg(feature = "sha256")]
+            Self::Sha256 => 1,
+            #[cfg(feature = "blake3")]
+            Self::Blake3 => 2,
+        }
+    }
+
+    /// The function with this number.
+    ///
+    /// # Errors
+    /// [`UnknownHashKind`] for every other number, and for a function that this build leaves out.
+    pub const fn from_id(id: u8) -> Result<Self, UnknownHashKind> {
+        match id {
+            #[cfg(feature = "sha256")]
+            1 => Ok(Self::Sha256),
+            #[cfg(feature = "blake3")]
+            2 => Ok(Self::Blake3),
+            _ => Err(UnknownHashKind { id }),
+        }
+    }
+
+    /// The function's name in options and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sha256")]
+            Self::Sha256 => "sha256",
+            #[cfg(feature = "blake3")]
+            Self::Blake3 => "blake3",
+        }
+    }
+
+    /// The name of an object with these bytes. O(n).
+    pub fn hash(self, bytes: &[u8]) -> ContentHash {
+        ContentHash(self.digest(&[bytes]))
+    }
+
+    /// A hasher for an object whose bytes arrive in pieces.
+    pub fn hasher(self) -> Hasher {
+        Hasher(match self {
+            #[cfg(feature = "sha256")]
+            Self::Sha256 => State::Sha256(sha2::Digest::new()),
+            #[cfg(feature = "blake3")]
+            Self::Blake3 => State::Blake3(blake3::Hasher::new()),
+        })
+    }
+
+    /// The digest of the parts, one after the other. The caller makes the seams unambiguous.
+    pub(crate) fn digest(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
+        let mut hasher = self.hasher();
+        for part in parts {
+            hasher.update(part);
+        }
+        hasher.finish().0
+    }
+}
+
+/// The running hash of an object's bytes. Allocates nothing.
+#[derive(Clone)]
+pub struct Hasher(State);
+
+#[derive(Clone)]
+#[cfg_attr(
+    all(feature = "sha256", feature = "blake3"),
+    expect(
+        clippy::large_enum_variant,
+        reason = "a hasher lives briefly, on the stack; a box would need an allocator"
+    )
+)]
+enum State {
+    #[cfg(feature = "sha256")]
+    Sha256(sha2::Sha256),
+    #[cfg(feature = "blake3")]
+    Blake3(blake3::Hasher),
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+impl Hasher {
+    /// Appends bytes. O(n).
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            #[cfg(feature = "sha256")]
+            State::Sha256(state) => sha2::Digest::update(state, bytes),
+            #[cfg(feature = "blake3")]
+            State::Blake3(state) => {
+                state.update(bytes);
+            }
+        }
+    }
+
+    /// The name of all the bytes so far.
+    pub fn finish(self) -> ContentHash {
+        ContentHash(match self.0 {
+            #[cfg(feature = "sha256")]
+            State::Sha256(state) => sha2::Digest::finalize(state).into(),
+            #[cfg(feature = "blake3")]
+            State::Blake3(state) => state.finalize().into(),
+        })
+    }
+}
+
+/// Accepts the names that [`HashKind::name`] gives.
+impl FromStr for HashKind {
+    type Err = UnknownHashName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            #[cfg(feature = "sha256")]
+            "sha256" => Ok(Self::Sha256),
+            #[cfg(feature = "blake3")]
+            "blake3" => Ok(Self::Blake3),
+            _ => Err(UnknownHashName),
+        }
+    }
+}
+
+/// A name that stands for no hash function of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownHashName;
+
+impl fmt::Display for UnknownHashName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unknown hash function; use sha256 or blake3")
+    }
+}
+
+impl core::error::Error for UnknownHashName {}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[cfg(feature = "blake3")]
+    #[test]
+    fn blake3_of_the_empty_input_is_the_published_vector() {
+        let expected = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        assert_eq!(HashKind::Blake3.hash(b"").to_string(), expected);
+    }
+
+    #[test]
+    fn hex_is_read_strictly() {
+        let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(digits.parse::<ContentHash>().is_ok());
+        assert_eq!(digits.to_uppercase().parse::<ContentHash>(), digits.parse());
+        assert_eq!(digits[1..].parse::<ContentHash>(), Err(HexError::Length { found: 63 }));
+        assert_eq!("".parse::<ContentHash>(), Err(HexError::Length { found: 0 }));
+        let spoiled = digits.replacen("16", "1g", 1);
+        assert_eq!(spoiled.parse::<ContentHash>(), Err(HexError::Digit { position: 5 }));
+        // 64 bytes, but not 64 characters: no slicing inside a character.
+        let wide = "é".repeat(32);
+        assert_eq!(wide.parse::<ContentHash>(), Err(HexError::Digit { position: 0 }));
+    }
+
+    #[test]
+    fn a_streamed_hash_equals_the_hash_at_once_however_it_is_cut() {
+        let bytes: std::vec::Vec<u8> =
+            (0..5000u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
+        for kind in [1, 2].into_iter().filter_map(|id| HashKind::from_id(id).ok()) {
+            for piece in [1, 7, 63, 64, 65, 1024, 5000] {
+                let mut hasher = kind.hasher();
+                bytes.chunks(piece).for_each(|piece| hasher.update(piece));
+                assert_eq!(
+                    hasher.finish(),
+                    kind.hash(&bytes),
+                    "{} in pieces of {piece}",
+                    kind.name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_of_hash_functions_go_both_ways() {
+        for id in 0..=u8::MAX {
+            match HashKind::from_id(id) {
+                Ok(kind) => {
+                    assert_eq!(kind.id(), id);
+                    assert_eq!(kind.name().parse(), Ok(kind));
+                }
+                Err(error) => assert_eq!(error, UnknownHashKind { id }),
+            }
+        }
+        assert_eq!("md5".parse::<HashKind>(), Err(UnknownHashName));
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//! Merkle commitments: the root of a state, the root of a list, and proofs of what they contain.
+//!
+//! Two structures, told apart by the first byte of every preimage:
+//!
+//! - [`state`]: the map from keys to values, as a binary trie over hashed keys. One shape for each set of entries.
+//! - [`list`]: the Merkle tree of RFC 9162, section 2.1, over the chunks of a long value.
+//!
+//! Preimages are typed by a tag and of fixed width but for a key or a value, which stand last. No preimage of one type is one
+//! of another:
+//!
+//! | tag | preimage after the tag | bytes in all | digest |
+//! |----:|---|---:|---|
+//! | `00` | chunk name 32 ‖ offset u64 ‖ length u32 | 45 | list leaf |
+//! | `01` | left 32 ‖ right 32 | 65 | list node |
+//! | `10` | key | 1 + n | [`KeyDigest`] |
+//! | `11` | value | 1 + n | [`ValueDigest`] |
+//! | `12` | key digest 32 ‖ value digest 32 | 65 | state leaf |
+//! | `13` | left 32 ‖ right 32 | 65 | state node |
+//! | `14` | version u8 = 1 ‖ hash function u8 ‖ entries u64 ‖ top 32 | 43 | [`StateRoot`] |
+//!
+//! Numbers are little-endian. `00` and `01` are RFC 9162's own prefixes.
+//!
+//! [`verify`] stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
+
+pub mod list;
+pub mod state;
+#[cfg(feature = "alloc")]
+mod trie;
+pub mod verify;
+
+#[cfg(feature = "alloc")]
+pub use trie::{ProveError, StateTrie};
+pub use verify::{ProofError, Statement, verify};
+
+use crate::hash::digest;
+
+digest! {
+    /// The commitment to a whole state: equal for equal states, however they came about; different for different ones.
+    StateRoot
+}
+
+digest! {
+    /// The commitment to a long value's chunks, in order.
+    ListRoot
+}
+
+digest! {
+    /// A key, hashed: its bits, from the highest of the first byte, lead from the top of the trie to the key's leaf.
+    KeyDigest
+}
+
+digest! {
+    /// A value, hashed.
+    ValueDigest
+}
