@@ -1,2 +1,33 @@
 // SPDX-License-Identifier: MIT
-//! cascow on Linux.
+//! cascow on Linux: repositories of directory snapshots, private workspaces, and tree search over them.
+//!
+//! The core decides what a state is; this host materialises it: objects as files, states as directory trees that commands can
+//! change, searches as processes that run. From the ground up, each layer importing only those before it:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`error`] | what can go wrong, with path and operation |
+//! | [`store`] | objects as files |
+//! | [`repository`] | a store, the history of its snapshots, and their labels |
+//! | [`directory`] | directory trees to states and back |
+//! | [`workspace`] | private forks of a state that commands may change |
+//! | [`command`] | running a command with an end to it |
+//! | [`patch`] | differences as a unified diff |
+//! | [`search`] | Monte-Carlo graph search over a workspace |
+//!
+//! # What it does not do
+//!
+//! Files are captured; processes, memory, network and databases are not. Running a command in a workspace keeps its *files* apart
+//! from everything else, and is not a sandbox against hostile code.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod directory;
+pub mod error;
+pub mod patch;
+pub mod repository;
+//pub mod search;
+pub mod store;
+pub mod workspace;
+
+pub use error::Error;

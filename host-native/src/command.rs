@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+//! Running a command with an end to it.
+//!
+//! The command leads a process group of its own. When it ends, exceeds its time, or is interrupted, the whole group is killed, so
+//! that nothing it left in the background goes on changing a workspace. (A process that made itself a session of its own
+//! escapes; this is no sandbox.) Of captured output the last part is kept, whatever its length.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::Error;
+
+/// Bytes kept of each captured stream: enough for a score, a proposal or the end of a compiler's complaint.
+const TAIL_LEN: usize = 64 * 1024;
+
+/// How often the interrupt flag is looked at when no signal ends the wait: another thread may have taken it.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What may end a command before its own end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits<'a> {
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// Set to true when the user wants everything to stop.
+    pub interrupt: Option<&'a AtomicBool>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By this signal, not from us.
+    Killed(i32),
+    /// By us, since its time was over.
+    TimedOut,
+    /// By us, since the user wants everything to stop.
+    Interrupted,
+}
+
+impl End {
+    /// Whether it ended by itself with code 0.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+}
+
+/// A command that ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How.
+    pub end: End,
+    /// The end of its standard output, if that was captured.
+    pub stdout: Vec<u8>,
+    /// The end of its standard error, if that was captured.
+    pub stderr: Vec<u8>,
+}
+
+/// `sh -c COMMAND` in a directory, with nothing on standard input.
+pub fn shell(command: &str, dir: &std::path::Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command).current_dir(dir).stdin(Stdio::null());
+    shell
+}
+
+/// Runs a command and captures its output.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be started or watched.
+pub fn capture(mut command: Command, limits: Limits<'_>) -> Result<Finished, Error> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    run(command, limits)
+}
+
+/// Runs a command with the standard output and error that it was given.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be started or watched.
+pub fn run(mut command: Command, limits: Limits<'_>) -> Result<Finished, Error> {
+    let program = command.get_program().to_owned();
+    let start = Instant::now();
+    command.process_group(0);
+    let mut child = command.spawn().map_err(Error::io("run", &program))?;
+    let watched = watch(&mut child, limits, start);
+    // Also after a failure to watch: nothing may be left running. The group lives on while a member does, and its number is not
+    // given to another before the child is waited for.
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    let status = child.wait().map_err(Error::io("wait for", &program))?;
+    let (early, mut stdout, mut stderr) = watched.map_err(Error::io("watch", &program))?;
+    for stream in [&mut stdout, &mut stderr].into_iter().flatten() {
+        stream.read_available().map_err(Error::io("read the output of", &program))?;
+    }
+    let end = early.unwrap_or(match (status.code(), status.signal()) {
+        (Some(code), _) => End::Exited(code),
+        (None, signal) => End::Killed(signal.unwrap_or_default()),
+    });
+    let tail = |stream: Option<Stream>| stream.map(|stream| stream.tail).unwrap_or_default();
+    Ok(Finished { end, stdout: tail(stdout), stderr: tail(stderr) })
+}
+
+type Watched = (Option<End>, Option<Stream>, Option<Stream>);
+
+/// Reads the child's output until it ends, or until a limit is reached: then says which.
+fn watch(child: &mut Child, limits: Limits<'_>, start: Instant) -> io::Result<Watched> {
+    let mut stdout = child.stdout.take().map(|pipe| Stream::new(pipe.into())).transpose()?;
+    let mut stderr = child.stderr.take().map(|pipe| Stream::new(pipe.into())).transpose()?;
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    loop {
+        if limits.interrupt.is_some_and(|interrupt| interrupt.load(Ordering::Relaxed)) {
+            return Ok((Some(End::Interrupted), stdout, stderr));
+        }
+        let left = match limits.timeout {
+            Some(timeout) => timeout.saturating_sub(start.elapsed()),
+            None => LOOK_EVERY,
+        };
+        if left.is_zero() {
+            return Ok((Some(End::TimedOut), stdout, stderr));
+        }
+        let mut fds = vec![PollFd::new(&ended, PollFlags::IN)];
+        let open = [&stdout, &stderr].into_iter().flatten().filter(|stream| stream.is_open);
+        fds.extend(open.map(|stream| PollFd::new(&stream.pipe, PollFlags::IN)));
+        let wait =
+            Timespec::try_from(left.min(LOOK_EVERY)).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match rustix::event::poll(&mut fds, Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let has_ended = fds[0].revents().contains(PollFlags::IN);
+        drop(fds);
+        if has_ended {
+            return Ok((None, stdout, stderr));
+        }
+        for stream in [&mut stdout, &mut stderr].into_iter().flatten() {
+            stream.read_available()?;
+        }
+    }
+}
+
+/// One captured stream of a child.
+#[derive(Debug)]
+struct Stream {
+    pipe: File,
+    tail: Vec<u8>,
+    is_open: bool,
+}
+
+impl Stream {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
+        let flags = rustix::fs::fcntl_getfl(&pipe)?;
+        rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
+        Ok(Self { pipe: pipe.into(), tail: Vec::new(), is_open: true })
+    }
+
+    /// Reads what is there, up to a pipe's fill, and keeps the end of it.
+    fn read_available(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 16 * 1024];
+        // Bounded: a child that writes without end must not keep us from looking at the clock.
+        for _ in 0..8 {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => {
+                    self.is_open = false;
+                    return Ok(());
+                }
+                Ok(count) => {
+                    self.tail.extend_from_slice(&buffer[..count]);
+                    let excess = self.tail.len().saturating_sub(TAIL_LEN);
+                    self.tail.drain(..excess);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn finish(command: &str, limits: Limits<'_>) -> Finished {
+        capture(shell(command, Path::new("/")), limits).unwrap()
+    }
+
+    #[test]
+    fn output_and_exit_code_are_captured() {
+        let finished = finish("echo out; echo err >&2; exit 3", Limits::default());
+        assert_eq!(finished.end, End::Exited(3));
+        assert_eq!((&*finished.stdout, &*finished.stderr), (&b"out\n"[..], &b"err\n"[..]));
+    }
+
+    #[test]
+    fn a_command_that_kills_itself_is_told_from_one_that_fails() {
+        assert_eq!(finish("kill -SEGV $$", Limits::default()).end, End::Killed(11));
+    }
+
+    #[test]
+    fn a_command_without_end_is_ended_with_all_its_children() {
+        let limits = Limits { timeout: Some(Duration::from_millis(200)), interrupt: None };
+        let finished = finish("sleep 1000 & echo $!; wait", limits);
+        assert_eq!(finished.end, End::TimedOut);
+        let child: i32 = String::from_utf8(finished.stdout).unwrap().trim().parse().unwrap();
+        // Killed, it goes as soon as its new parent has waited for it; until then it is a zombie.
+        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z ") || state.contains(") X "), "{state}");
+    }
+
+    #[test]
+    fn of_endless_output_the_end_is_kept_and_time_still_runs() {
+        let limits = Limits { timeout: Some(Duration::from_millis(300)), interrupt: None };
+        let finished = finish("while :; do echo garbage; done", limits);
+        assert_eq!(finished.end, End::TimedOut);
+        assert!(finished.stdout.len() <= TAIL_LEN);
+        assert!(finished.stdout.ends_with(b"garbage\n") || finished.stdout.len() == TAIL_LEN);
+    }
+
+    #[test]
+    fn a_child_left_in_the_background_does_not_delay_the_end() {
+        let start = Instant::now();
+        let finished = finish("sleep 1000 & echo done", Limits::default());
+        assert_eq!((finished.end, &*finished.stdout), (End::Exited(0), &b"done\n"[..]));
+        assert!(start.elapsed() < Duration::from_secs(100));
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_command() {
+        let interrupt = AtomicBool::new(true);
+        let limits = Limits { timeout: None, interrupt: Some(&interrupt) };
+        assert_eq!(finish("sleep 1000", limits).end, End::Interrupted);
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//! Directory trees to states and back.
+//!
+//! [`scan`] reads a directory into a state, storing the contents of its files; [`checkout`] writes a state into a new or empty
+//! directory. Both work through file descriptors beneath the directory they were given and never follow a symbolic link in it,
+//! so that neither a hostile state nor a tree that changes meanwhile can lead them elsewhere.
+//!
+//! Kept: kinds, permission bits, contents, link targets, `user.*` attributes, hard links, times of modification, owners (set again
+//! only by root). Not kept: the top directory itself, other attributes, times of access, holes. Sockets are left out and reported.
+
+mod beneath;
+mod checkout;
+mod remove;
+mod scan;
+
+use std::path::PathBuf;
+
+pub use checkout::{Checkout, checkout};
+pub use remove::remove;
+pub use scan::{Scan, ScanOptions, Skipped, scan};
+
+/// Called with every file finished: what was done since the last call.
+pub type Observer<'a> = &'a mut dyn FnMut(Progress);
+
+/// A step of a scan or checkout.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Entries finished.
+    pub entries: u64,
+    /// Bytes of content read or written.
+    pub bytes: u64,
+}
+
+/// A path of bytes as a path of the system's.
+pub(crate) fn os_path(path: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(path))
+}
+
+/// Splits a path into its directory's and its name. The top's directory is the empty path.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match cascow_core::workspace::parent(path) {
+        Some(parent) => (parent, &path[parent.len() + 1..]),
+        None => (&[], path),
+    }
+}

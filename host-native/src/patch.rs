@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+//! Differences between two workspace states as a unified diff that `patch -p1` applies.
+//!
+//! The form is git's: `diff --git` with mode lines, `/dev/null` for what is not there, quoted names where a name has bytes that need
+//! it. A text patch cannot say everything: what it leaves out (binary contents, empty directories, pipes, devices,
+//! attributes) is named in a line that `patch` passes over.
+
+use cascow_core::blob::{self, Blob};
+use cascow_core::entry::{Entry, EntryKind};
+use cascow_core::snapshot::State;
+use cascow_core::store::ObjectStore;
+use cascow_core::workspace::{self, WorkspaceEntry};
+use similar::TextDiff;
+
+use crate::Error;
+
+/// Longest file that is compared line by line, in bytes; a longer one is said to differ.
+const MAX_TEXT_LEN: u64 = 4 << 20;
+
+/// How long one file's comparison may look for the shortest difference.
+const MAX_DIFF_TIME: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The patch that turns `before` into `after`, for the paths that `wanted` accepts. O(n) and the texts that differ.
+///
+/// # Errors
+/// [`Error::Workspace`] if a state is not a directory tree, [`Error::Blob`] if a content cannot be read.
+pub fn patch<S: ObjectStore>(
+    store: &S,
+    before: &State,
+    after: &State,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, Error> {
+    let mut patch = Vec::new();
+    for change in before.diff(after).iter().filter(|change| wanted(&change.key)) {
+        let decode = |state: &'_ State| {
+            state
+                .get(&change.key)
+                .map(|value| Side::read(store, &workspace::decode(&change.key, value)?))
+                .transpose()
+        };
+        let (old, new) = (decode(before)?, decode(after)?);
+        // A patch changes a file's content, not its kind: then it takes away and puts there.
+        match (old, new) {
+            (Some(old), Some(new)) if old.mode & TYPE_BITS != new.mode & TYPE_BITS => {
+                write_change(&mut patch, &change.key, Some(&old), None);
+                write_change(&mut patch, &change.key, None, Some(&new));
+            }
+            (old, new) => write_change(&mut patch, &change.key, old.as_ref(), new.as_ref()),
+        }
+    }
+    Ok(patch)
+}
+
+/// Bits of a git mode that tell files from links and the rest.
+const TYPE_BITS: u32 = 0o170_000;
+const TYPE_FILE: u32 = 0o100_000;
+const TYPE_SYMLINK: u32 = 0o120_000;
+
+/// A path on one side of a difference.
+struct Side {
+    /// Kind and permissions, as git writes them.
+    mode: u32,
+    content: Content,
+}
+
+enum Content {
+    Text(Vec<u8>),
+    /// Not text, or too long to compare.
+    Opaque,
+    /// Neither file nor link: named by what it is.
+    Other(&'static str),
+}
+
+impl Side {
+    fn read<S: ObjectStore>(store: &S, entry: &WorkspaceEntry<'_>) -> Result<Self, Error> {
+        let WorkspaceEntry { entry: Entry { kind, mode, .. }, note, .. } = entry;
+        let mode = u32::from(*mode);
+        Ok(match kind {
+            EntryKind::File(id) => {
+                let content = if id.len() > MAX_TEXT_LEN {
+                    Content::Opaque
+                } else {
+                    let bytes =
+                        blob::read(store, &Blob { id: *id, index: note.index }, MAX_TEXT_LEN)?;
+                    if bytes.contains(&0) { Content::Opaque } else { Content::Text(bytes) }
+                };
+                // Git knows two kinds of files only, and so does patch: with and without execution.
+                let mode = TYPE_FILE | if mode & 0o100 == 0 { 0o644 } else { 0o755 };
+                Self { mode, content }
+            }
+            EntryKind::Symlink { target } => {
+                Self { mode: TYPE_SYMLINK, content: Content::Text(target.clone()) }
+            }
+            EntryKind::Directory => Self { mode: 0, content: Content::Other("directory") },
+            EntryKind::Fifo => Self { mode: 1, content: Content::Other("pipe") },
+            EntryKind::CharacterDevice { .. } | EntryKind::BlockDevice { .. } => {
+                Self { mode: 2, content: Content::Other("device") }
+            }
+        })
+    }
+}
+
+fn write_change(patch: &mut Vec<u8>, path: &[u8], old: Option<&Side>, new: Option<&Side>) {
+    let said = |side: Option<&Side>, prefix: &str| match side {
+        Some(_) => quote(prefix, path),
+        None => b"/dev/null".to_vec(),
+    };
+    let mut line = |parts: &[&[u8]]| {
+        patch.extend(parts.iter().flat_map(|part| part.iter()));
+        patch.push(b'\n');
+    };
+    if let Some(kind) = [old, new].into_iter().flatten().find_map(Side::other) {
+        let verb = match (old, new) {
+            (None, _) => "added",
+            (_, None) => "deleted",
+            _ => "modified",
+        };
+        return line(&[format!("# {kind} {verb}: ").as_bytes(), &quote("", path)]);
+    }
+    line(&[b"diff --git ", &quote("a/", path), b" ", &quote("b/", path)]);
+    match (old, new) {
+        (None, Some(new)) => line(&[format!("new file mode {:06o}", new.mode).as_bytes()]),
+        (Some(old), None) => line(&[format!("deleted file mode {:06o}", old.mode).as_bytes()]),
+        (Some(old), Some(new)) if old.mode != new.mode => {
+            line(&[format!("old mode {:06o}", old.mode).as_bytes()]);
+            line(&[format!("new mode {:06o}", new.mode).as_bytes()]);
+        }
+        _ => {}
+    }
+    let (Some(before), Some(after)) = (Side::text(old), Side::text(new)) else {
+        return line(&[b"Binary files ", &said(old, "a/"), b" and ", &said(new, "b/"), b" differ"]);
+    };
+    if before == after {
+        // Git's mark of an empty file: without it `patch` would not make or remove one.
+        if old.is_none() || new.is_none() {
+            line(&[b"index 0000000..0000000"]);
+        }
+        return;
+    }
+    // A tab after a name with a space tells `patch` where the name ends.
+    let end = if path.contains(&b' ') { &b"\t"[..] } else { b"" };
+    line(&[b"--- ", &said(old, "a/"), if old.is_some() { end } else { b"" }]);
+    line(&[b"+++ ", &said(new, "b/"), if new.is_some() { end } else { b"" }]);
+    let diff = TextDiff::configure().timeout(MAX_DIFF_TIME).diff_lines(before, after);
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        // UNWRAP: writing to memory does not fail.
+        hunk.to_writer(&mut *patch).expect("memory takes every write");
+    }
+}
+
+impl Side {
+    fn other(&self) -> Option<&'static str> {
+        match self.content {
+            Content::Other(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The lines of a side; those of what is not there are none.
+    fn text(side: Option<&Self>) -> Option<&[u8]> {
+        match side.map(|side| &side.content) {
+            None => Some(&[]),
+            Some(Content::Text(text)) => Some(text),
+            Some(_) => None,
+        }
+    }
+}
+
+/// A name as git writes it: between quotes, with octal escapes, if a byte of it needs that.
+fn quote(prefix: &str, path: &[u8]) -> Vec<u8> {
+    let is_plain = |byte: &u8| (b' '..0x7f).contains(byte) && *byte != b'"' && *byte != b'\\';
+    if path.iter().all(is_plain) {
+        return [prefix.as_bytes(), path].concat();
+    }
+    let mut quoted = format!("\"{prefix}").into_bytes();
+    for byte in path {
+        match byte {
+            b'"' | b'\\' => quoted.extend([b'\\', *byte]),
+            byte if is_plain(byte) => quoted.push(*byte),
+            byte => quoted.extend(format!("\\{byte:03o}").into_bytes()),
+        }
+    }
+    quoted.push(b'"');
+    quoted
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//! The file `format`: which repository this is and what a program must understand to use it.
+//!
+//! | offset | bytes | field |
+//! |-------:|------:|-------|
+//! | 0 | 6 | magic `CASCOW` |
+//! | 6 | 1 | version, 1 |
+//! | 7 | 1 | hash function: 1 SHA-256, 2 BLAKE3 |
+//! | 8 | 1 | store: 1 files |
+//! | 9 | 3 | zero |
+//! | 12 | 4 | compatible features: may be ignored |
+//! | 16 | 4 | read-only compatible features: who does not know one must not write |
+//! | 20 | 4 | incompatible features: who does not know one must not read |
+//!
+//! Feature flags as in ext4. None is defined yet; since all that this build does may write, it refuses both of the latter.
+
+use std::fs;
+use std::path::Path;
+
+use cascow_core::hash::HashKind;
+
+use crate::Error;
+
+const MAGIC: [u8; 6] = *b"CASCOW";
+const VERSION: u8 = 1;
+const STORE_FILES: u8 = 1;
+const LEN: usize = 24;
+
+pub(super) fn write(path: &Path, kind: HashKind) -> Result<(), Error> {
+    let mut bytes = [0; LEN];
+    bytes[..6].copy_from_slice(&MAGIC);
+    bytes[6..9].copy_from_slice(&[VERSION, kind.id(), STORE_FILES]);
+    super::replace(path, &bytes)
+}
+
+pub(super) fn read(path: &Path) -> Result<HashKind, Error> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NoRepository { path: path.parent().unwrap_or(path).to_owned() });
+        }
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let refuse = |reason| Err(Error::NotARepository { path: path.to_owned(), reason });
+    let Some(([m0, m1, m2, m3, m4, m5, version, kind, store, rest @ ..], [])) =
+        bytes.split_first_chunk::<LEN>()
+    else {
+        return refuse("it does not have 24 bytes");
+    };
+    if [*m0, *m1, *m2, *m3, *m4, *m5] != MAGIC {
+        return refuse("wrong magic");
+    }
+    if *version != VERSION {
+        return refuse("a version that this build does not read; a newer cascow may");
+    }
+    if *store != STORE_FILES || rest[..3] != [0; 3] || rest[7..] != [0; 8] {
+        return refuse("it uses features that this build does not know; a newer cascow may");
+    }
+    match HashKind::from_id(*kind) {
+        Ok(kind) => Ok(kind),
+        Err(_) => refuse("unknown hash function"),
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//! Repositories: a directory `.cascow` with objects, the history of snapshots, and labels.
+//!
+//! | path | holds |
+//! |---|---|
+//! | `format` | what kind of repository this is; written last when one is made |
+//! | `objects/` | the [store](crate::store) |
+//! | `snapshots` | the names of all snapshots, in the order in which they were saved |
+//! | `labels/` | names for snapshots, a file each |
+//! | `work/` | workspaces of running processes |
+//! | `lock` | held while history or labels change |
+//!
+//! A snapshot is published in this order: its objects, a sync, its line in the history, a sync, its label. Whatever a crash
+//! leaves is a repository in which everything that is referred to is there.
+
+mod format;
+mod history;
+mod labels;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use cascow_core::hash::{ContentHash, HashKind};
+use cascow_core::record::{self, SnapshotRecord, Written};
+use cascow_core::snapshot::State;
+use rustix::fs::FlockOperation;
+
+use crate::Error;
+use crate::store::FilesystemStore;
+
+pub use labels::Label;
+
+/// The directory that a repository is, within the directory that it is for.
+pub const DIR_NAME: &str = ".cascow";
+
+/// Fewest hexadecimal digits that may stand for a snapshot.
+pub const MIN_PREFIX_DIGITS: usize = 6;
+
+/// A repository on disk. Any number of processes may use it at once.
+#[derive(Debug)]
+pub struct Repository {
+    dir: PathBuf,
+    store: FilesystemStore,
+}
+
+impl Repository {
+    /// Makes the repository `dir/.cascow`, and `dir` if need be.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if there is one already, [`Error::Io`].
+    pub fn init(dir: &Path, kind: HashKind) -> Result<Self, Error> {
+        let dir = dir.join(DIR_NAME);
+        let format = dir.join("format");
+        if format.exists() {
+            return Err(Error::Misuse(format!("{dir:?} is a repository already")));
+        }
+        for path in [dir.join("objects"), dir.join("labels"), dir.join("work")] {
+            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+        }
+        history::create(&dir.join("snapshots"))?;
+        format::write(&format, kind)?;
+        Self::open(&dir)
+    }
+
+    /// Opens the repository that `dir` is or holds.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NotARepository`], [`Error::Io`].
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let inner = dir.join(DIR_NAME);
+        let dir = if inner.is_dir() { inner } else { dir.to_owned() };
+        let dir = dir.canonicalize().map_err(|_| Error::NoRepository { path: dir.clone() })?;
+        let kind = format::read(&dir.join("format"))?;
+        let store = FilesystemStore::new(kind, dir.join("objects"));
+        Ok(Self { dir, store })
+    }
+
+    /// Opens the nearest repository from `start` upwards.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::NotARepository`], [`Error::Io`].
+    pub fn discover(start: &Path) -> Result<Self, Error> {
+        match start.ancestors().find(|dir| dir.join(DIR_NAME).is_dir()) {
+            Some(dir) => Self::open(dir),
+            None => Err(Error::NoRepository { path: start.to_owned() }),
+        }
+    }
+
+    /// The repository's own directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where its objects are.
+    pub fn store(&self) -> &FilesystemStore {
+        &self.store
+    }
+
+    /// Where its processes keep their workspaces.
+    pub fn work_dir(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+
+    /// Stores a state as a snapshot and makes it durable; not yet in the history.
+    ///
+    /// # Errors
+    /// Those of [`record::write`] and [`FilesystemStore::sync`].
+    pub fn write_snapshot(
+        &self,
+        state: &State,
+        parent: Option<ContentHash>,
+    ) -> Result<Written, Error> {
+        let written = record::write(&self.store, state, parent)?;
+        self.store.sync()?;
+        Ok(written)
+    }
+
+    /// Enters a stored snapshot in the history and, if asked, names it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn publish(&self, snapshot: &ContentHash, label: Option<&Label>) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        history::append(&self.dir.join("snapshots"), snapshot)?;
+        match label {
+            Some(label) => labels::set(&self.dir.join("labels"), label, snapshot),
+            None => Ok(()),
+        }
+    }
+
+    /// All snapshots, in the order in which they were saved. O(n).
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NotARepository`] if the history is not one.
+    pub fn snapshots(&self) -> Result<Vec<ContentHash>, Error> {
+        history::read(&self.dir.join("snapshots"))
+    }
+
+    /// All labels and the snapshots they name, ascending by name. O(n).
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NotARepository`] if one of them is damaged.
+    pub fn labels(&self) -> Result<Vec<(Label, ContentHash)>, Error> {
+        labels::list(&self.dir.join("labels"))
+    }
+
+    /// Names a snapshot, in place of what the label named before.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_label(&self, label: &Label, snapshot: &ContentHash) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        labels::set(&self.dir.join("labels"), label, snapshot)
+    }
+
+    /// Takes a name away; the snapshot stays.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Io`].
+    pub fn delete_label(&self, label: &Label) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        labels::delete(&self.dir.join("labels"), label)
+    }
+
+    /// The snapshot that a text names: a hash of 64 digits, else a label, else the beginning of a hash.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::Io`].
+    pub fn resolve(&self, name: &str) -> Result<ContentHash, Error> {
+        let not_found = || Error::NotFound { kind: "snapshot", name: name.to_owned() };
+        let snapshots = self.snapshots()?;
+        if let Ok(hash) = name.parse::<ContentHash>() {
+            return snapshots.contains(&hash).then_some(hash).ok_or_else(not_found);
+        }
+        if let Ok(label) = name.parse::<Label>() {
+            if let Some(hash) = labels::get(&self.dir.join("labels"), &label)? {
+                return Ok(hash);
+            }
+        }
+        let is_prefix =
+            name.len() >= MIN_PREFIX_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_prefix {
+            return Err(not_found());
+        }
+        let prefix = name.to_ascii_lowercase();
+        let found: Vec<ContentHash> =
+            snapshots.into_iter().filter(|hash| hash.to_string().starts_with(&prefix)).collect();
+        match found[..] {
+            [] => Err(not_found()),
+            [hash] => Ok(hash),
+            _ => Err(Error::Ambiguous { prefix, count: found.len() }),
+        }
+    }
+
+    /// A snapshot's record.
+    ///
+    /// # Errors
+    /// Those of [`record::read`].
+    pub fn record(&self, snapshot: &ContentHash) -> Result<SnapshotRecord, Error> {
+        Ok(record::read(&self.store, snapshot)?)
+    }
+
+    /// A snapshot's state, checked against its root.
+    ///
+    /// # Errors
+    /// Those of [`record::read_state`].
+    pub fn state(&self, snapshot: &ContentHash) -> Result<State, Error> {
+        Ok(record::read_state(&self.store, &self.record(snapshot)?)?)
+    }
+
+    /// Waits until no other process changes history or labels. The kernel gives the lock back when the file is closed.
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.dir.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(Error::io("open", &path))?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)
+            .map_err(Error::io("lock", &path))?;
+        Ok(file)
+    }
+}
+
+/// Replaces a file's content at once and durably: a new file, synced, renamed over the old one, the directory synced.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    use std::io::Write;
+    // UNWRAP: only files inside a repository are replaced.
+    let dir = path.parent().expect("a repository's files lie in a directory");
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    file.as_file().sync_all().map_err(Error::io("sync", path))?;
+    file.persist(path).map_err(|error| Error::io("replace", path)(error.error))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
+}

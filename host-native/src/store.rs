@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//! Objects as files: `objects/xx/yy/hash`, each holding one frame.
+//!
+//! A name appears only when all of its bytes are written (an unnamed file is linked into place; where the filesystem has
+//! none, a temporary one is renamed), and an object that is there is never replaced. Bytes are on the disk after
+//! [`FilesystemStore::sync`]: one call for a whole batch, made before anything refers to it.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use cascow_core::frame::{self, Frame, MAX_OBJECT_LEN};
+use cascow_core::hash::{ContentHash, HashKind};
+use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
+
+use crate::Error;
+
+/// A frame is at most its object and a header; what is longer is not read.
+const MAX_FRAME_LEN: u64 = MAX_OBJECT_LEN + 16;
+
+/// Objects under a directory. Any number of processes may use it at once.
+#[derive(Debug)]
+pub struct FilesystemStore {
+    kind: HashKind,
+    dir: PathBuf,
+}
+
+impl FilesystemStore {
+    /// The store in an existing directory.
+    pub fn new(kind: HashKind, dir: impl Into<PathBuf>) -> Self {
+        Self { kind, dir: dir.into() }
+    }
+
+    /// Makes everything put so far survive a loss of power. One `syncfs`, whatever the number of objects.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk fails.
+    pub fn sync(&self) -> Result<(), Error> {
+        let dir = File::open(&self.dir).map_err(Error::io("open", &self.dir))?;
+        rustix::fs::syncfs(dir).map_err(Error::io("sync", &self.dir))
+    }
+
+    fn path(&self, hash: &ContentHash) -> PathBuf {
+        let name = hash.to_string();
+        self.dir.join(&name[..2]).join(&name[2..4]).join(name)
+    }
+
+    /// Sets an object's age to now; false if there is no such object.
+    fn refresh(&self, path: &Path) -> Result<bool, Error> {
+        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps {
+            last_access: omit,
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        };
+        match rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(Error::io("refresh", path)(error)),
+        }
+    }
+}
+
+impl ObjectStore for FilesystemStore {
+    fn hash_kind(&self) -> HashKind {
+        self.kind
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
+        let hash = self.kind.hash(bytes);
+        let path = self.path(&hash);
+        if self.refresh(&path)? {
+            return Ok(Put { hash, added: None });
+        }
+        let frame = frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error })?;
+        let is_new = publish(&path, &frame)?;
+        Ok(Put { hash, added: is_new.then_some(frame.len() as u64) })
+    }
+
+    fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
+        let Some(bytes) = read_frame(&self.path(hash))? else {
+            return Err(StoreError::Missing { hash: *hash });
+        };
+        let open = || Frame::parse(&bytes)?.open(self.kind, hash);
+        open().map_err(|error| StoreError::Frame { hash: *hash, error })
+    }
+
+    fn exists(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        let path = self.path(hash);
+        Ok(path.try_exists().map_err(Error::io("look for", &path))?)
+    }
+
+    fn delete(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        let path = self.path(hash);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("remove", &path)(error).into()),
+        }
+    }
+
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(ObjectInfo) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for first in list(&self.dir)? {
+            for second in list(&first)? {
+                for path in list(&second)? {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    // What does not bear a name of ours is not ours: a temporary file of a writer, say.
+                    let Some(hash) = name.and_then(|name| name.parse::<ContentHash>().ok()) else {
+                        continue;
+                    };
+                    let Some(bytes) = read_frame(&path)? else { continue };
+                    let frame =
+                        Frame::parse(&bytes).map_err(|error| StoreError::Frame { hash, error })?;
+                    visit(ObjectInfo {
+                        hash,
+                        stored_len: bytes.len() as u64,
+                        raw_len: frame.raw_len(),
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).map_err(Error::io("list", dir))?;
+    entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.path())).collect()
+}
+
+/// A frame's bytes; `None` if there is no such file.
+fn read_frame(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_FRAME_LEN).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
+}
+
+/// Gives the bytes their name, all of them at once; false if the name was there already.
+fn publish(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    // UNWRAP: an object's path has two directories above it.
+    let dir = path.parent().expect("objects lie in directories");
+    let write = |mut file: &File| file.write_all(bytes).map_err(Error::io("write", path));
+    match unnamed_file(dir) {
+        Ok(file) => {
+            write(&file)?;
+            let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+            match rustix::fs::linkat(CWD, unnamed.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW) {
+                Ok(()) => return Ok(true),
+                Err(Errno::EXIST) => return Ok(false),
+                // No /proc, or a filesystem that cannot link: the other way works there.
+                Err(Errno::NOENT | Errno::XDEV | Errno::OPNOTSUPP | Errno::PERM) => {}
+                Err(error) => return Err(Error::io("create", path)(error)),
+            }
+        }
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
+        Err(error) => return Err(Error::io("write in", dir)(error)),
+    }
+    let file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
+    write(file.as_file())?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io("create", path)(error.error)),
+    }
+}
+
+/// A file without a name in a directory, which is made if need be.
+fn unnamed_file(dir: &Path) -> Result<File, Errno> {
+    let open = || {
+        rustix::fs::open(
+            dir,
+            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o444),
+        )
+        .map(File::from)
+    };
+    match open() {
+        Err(Errno::NOENT) => {
+            fs::create_dir_all(dir)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            open()
+        }
+        opened => opened,
+    }
+}
