@@ -51,6 +51,8 @@ pub mod record;
 #[cfg(feature = "alloc")]
 pub mod snapshot;
 #[cfg(feature = "alloc")]
+pub mod search;
+#[cfg(feature = "alloc")]
 pub mod store;
 #[cfg(feature = "alloc")]
 pub mod workspace;

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//! The numbers that steer a search. None of them is part of a format.
+
+use super::SearchError;
+
+/// How a node's value is made of its children's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Backup {
+    /// The mean over edge visits, for games with an opponent or with chance.
+    ///
+    /// `Q(n) = (U(n) + Σ N_e · Q(child)) / (1 + Σ N_e)`, bounded by what complete children prove: a side that can move
+    /// to a complete child of value v gets v or better.
+    Mean,
+    /// A mixture of that mean with the best evaluation found below the node (its own included), for one player who
+    /// may stop at any state and looks for the best of them.
+    Best {
+        /// The part of the best, from 0 (the bare mean) to 1 (the best alone).
+        weight: f64,
+    },
+}
+
+/// Which nodes learn at once of what a step found. The others learn of it when a step next passes through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Renewal {
+    /// Those on the path of the step: O(length of the path), for cheap evaluations.
+    Path,
+    /// All ancestors, whichever way they lead here: no value is ever stale unless the graph has cycles.
+    Ancestors,
+}
+
+/// The steering of a search. [`optimisation`](Self::optimisation) and [`two_players`](Self::two_players) are good starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// How values flow upwards.
+    pub backup: Backup,
+    /// How far they flow at once.
+    pub renewal: Renewal,
+    /// The weight of exploration in PUCT (its `c`), at least 0.
+    pub exploration: f64,
+    /// What an action never tried at a node is thought to lose against the node's own value (first-play urgency), from -1 to 1.
+    pub first_play_reduction: f64,
+    /// How far an action never tried at a node is credited with what it gained at other nodes, from 0 to 1.
+    ///
+    /// The gain of an edge is the child's evaluation less the parent's. This is the all-moves-as-first idea (Gelly and
+    /// Silver, "Monte-Carlo tree search and rapid action value estimation in computer Go", 2011) applied to first-play urgency.
+    pub gain_weight: f64,
+    /// States further than this many actions from the root, by the shortest way known, are evaluated but not expanded.
+    pub depth_limit: u32,
+    /// Where the generator for playouts starts.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// For one player in search of the best state, when evaluations are dear and mostly repeatable.
+    ///
+    /// Tuned on made-up repairs of a directory (fixes that depend on, rival with or spoil each other); less weight of the
+    /// best, or any reduction, there lets a search get stuck below a good state that is not the best.
+    #[must_use]
+    pub const fn optimisation() -> Self {
+        Self {
+            backup: Backup::Best { weight: 1.0 },
+            renewal: Renewal::Ancestors,
+            exploration: 0.2,
+            first_play_reduction: 0.0,
+            gain_weight: 1.0,
+            depth_limit: u32::MAX,
+            seed: 0,
+        }
+    }
+
+    /// For two players, with playouts as evaluations.
+    #[must_use]
+    pub const fn two_players() -> Self {
+        Self {
+            backup: Backup::Mean,
+            renewal: Renewal::Path,
+            exploration: 1.5,
+            first_play_reduction: 0.0,
+            gain_weight: 0.0,
+            depth_limit: u32::MAX,
+            seed: 0,
+        }
+    }
+
+    pub(super) fn validate<E>(&self) -> Result<(), SearchError<E>> {
+        let weight = match self.backup {
+            Backup::Mean => 0.0,
+            Backup::Best { weight } => weight,
+        };
+        let checks = [
+            ("backup", (0.0..=1.0).contains(&weight)),
+            ("exploration", self.exploration >= 0.0 && self.exploration.is_finite()),
+            ("first_play_reduction", (-1.0..=1.0).contains(&self.first_play_reduction)),
+            ("gain_weight", (0.0..=1.0).contains(&self.gain_weight)),
+        ];
+        match checks.iter().find(|(_, valid)| !valid) {
+            Some(&(field, _)) => Err(SearchError::InvalidSetting { field }),
+            None => Ok(()),
+        }
+    }
+}
