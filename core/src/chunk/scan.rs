@@ -16,21 +16,22 @@ pub(super) type GearHash = Wrapping<u64>;
 /// Offset of the first byte after which `mask` finds only zeros in the hash, or the hash after all bytes.
 ///
 /// Tests whole pairs: an odd last byte is left out of both. The highest bit of `mask` must be clear.
+#[inline(always)] // A copy for each mask: measured 2 % faster than one for both.
 pub(super) fn scan(mut hash: GearHash, bytes: &[u8], mask: u64) -> ControlFlow<usize, GearHash> {
     let [odd, even] = [mask << 1, mask].map(Wrapping);
     let (blocks, rest) = bytes.as_chunks::<8>();
     for (block, &[a, b, c, d, e, f, g, h]) in blocks.iter().enumerate() {
         let [a, c, e, g] = [a, c, e, g].map(|byte| GEAR_SHIFTED[usize::from(byte)]);
         let [b, d, f, h] = [b, d, f, h].map(|byte| GEAR[usize::from(byte)]);
-        // What four bytes add is summed apart from the hash before them: from block to block only one shift and one
-        // sum wait for each other, and the processor works on several bytes at a time.
+        // What four bytes add is summed apart from the hash before them, so that the next four wait for one shift and
+        // one sum only: the chain of hashes is what bounds the speed.
         let abcd = ((a + b) << 2) + c + d;
         let efgh = ((e + f) << 2) + g + h;
 
         let after_b = (hash << 2) + a + b;
         let after_d = (hash << 4) + abcd;
         let after_f = (after_d << 2) + e + f;
-        let after_h = (hash << 8) + ((abcd << 4) + efgh);
+        let after_h = (after_d << 4) + efgh;
         let hashes = [
             (hash << 2) + a,
             after_b,
