@@ -57,6 +57,18 @@ fn lengths_around_the_sizes_are_cut_as_the_oracle_cuts_them() {
     }
 }
 
+/// A value that ends just after its first cut: the byte that decides is among the last, or the odd one.
+#[test]
+fn values_that_end_around_their_first_cut_are_cut_as_the_oracle_cuts_them() {
+    for seed in 0..256 {
+        let value = random(seed, 8192 + 16);
+        let cut = ChunkSizes::FORMAT.cut(&value);
+        for length in cut..=cut + 16 {
+            assert_oracle_agrees(&format!("seed {seed}"), &value[..length]);
+        }
+    }
+}
+
 #[test]
 fn every_rest_of_a_value_is_cut_as_the_oracle_cuts_it() {
     let value = random(7, 20_000);

@@ -5,22 +5,28 @@
 //! implementation of FastCDC: word `b` is the first eight bytes, big-endian, of the MD5 digest of byte `b` repeated
 //! 64 times. MD5 serves only as a public source of arbitrary numbers here. Changing a word changes every root.
 
-/// `GEAR[b]` is what byte `b` adds to the gear hash.
-pub(super) static GEAR: [u64; 256] = TABLE;
+use core::num::Wrapping;
 
-/// `GEAR` shifted left once: what the first byte of a pair adds when the hash is shifted for both bytes at once.
-pub(super) static GEAR_SHIFTED: [u64; 256] = {
-    let mut shifted = TABLE;
+use super::scan::GearHash;
+
+/// `GEAR[b]` is what byte `b` adds to the hash.
+pub(super) static GEAR: [GearHash; 256] = shifted_left(0);
+
+/// What the first byte of a pair adds, when the hash has been shifted for both bytes at once.
+pub(super) static GEAR_SHIFTED: [GearHash; 256] = shifted_left(1);
+
+const fn shifted_left(bits: u32) -> [GearHash; 256] {
+    let mut shifted = [Wrapping(0); 256];
     let mut byte = 0;
     while byte < shifted.len() {
-        shifted[byte] <<= 1;
+        shifted[byte] = Wrapping(WORDS[byte] << bits);
         byte += 1;
     }
     shifted
-};
+}
 
 #[rustfmt::skip] // Four words to a line stay a table.
-const TABLE: [u64; 256] = [
+const WORDS: [u64; 256] = [
     0x3b5d_3c7d_207e_37dc, 0x784d_68ba_9112_3086, 0xcd52_880f_882e_7298, 0xeacf_8e4e_19fd_cca7,
     0xc31f_385d_fbd1_632b, 0x1d5f_2700_1e25_abe6, 0x8313_0bde_3c9a_d991, 0xc4b2_2567_6e9b_7649,
     0xaa32_9b29_e08e_b499, 0xb67f_cbd2_1e57_7d58, 0x0027_baaa_da2a_cf6b, 0xe3ef_2d5a_c73c_2226,
@@ -98,8 +104,8 @@ mod tests {
         for byte in 0..=u8::MAX {
             let digest = Md5::digest([byte; 64]);
             let word = u64::from_be_bytes(digest[..8].try_into().unwrap());
-            assert_eq!(GEAR[usize::from(byte)], word, "word {byte}");
-            assert_eq!(GEAR_SHIFTED[usize::from(byte)], word << 1, "shifted word {byte}");
+            assert_eq!(GEAR[usize::from(byte)].0, word, "word {byte}");
+            assert_eq!(GEAR_SHIFTED[usize::from(byte)].0, word << 1, "shifted word {byte}");
         }
     }
 }

@@ -18,7 +18,7 @@ use core::iter::FusedIterator;
 
 pub use self::sizes::{ChunkSizes, ChunkSizesError};
 
-/// The chunks of a whole value, in order, cut with [`ChunkSizes::FORMAT`]. O(length), about half of it read.
+/// The chunks of a whole value, in order, cut with [`ChunkSizes::FORMAT`]. O(length), of which about three fifths are read.
 ///
 /// ```
 /// use cascow_core::chunk::chunks;
@@ -56,3 +56,27 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 impl FusedIterator for Chunks<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use rand_xoshiro::SplitMix64;
+    use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+    use super::chunks;
+
+    /// Frozen: the format's cuts must outlive a change of the oracle.
+    #[test]
+    fn known_bytes_have_known_chunks() {
+        let mut bytes = [0; 40_000];
+        SplitMix64::seed_from_u64(0).fill_bytes(&mut bytes);
+        let lengths = [3843, 3403, 3389, 5370, 5299, 2125, 4827, 3802, 6375, 1567];
+        assert!(chunks(&bytes).map(<[u8]>::len).eq(lengths), "seed 0");
+    }
+
+    #[test]
+    fn nothing_has_no_chunks_and_a_little_has_one() {
+        assert_eq!(chunks(b"").next(), None);
+        assert!(chunks(b"a").eq([b"a"]));
+        assert!(chunks(&[1; 2048]).eq([&[1; 2048]]));
+    }
+}

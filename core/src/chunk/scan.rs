@@ -1,53 +1,59 @@
 // SPDX-License-Identifier: MIT
-//! The hot path: rolls the gear hash over bytes until a mask finds nothing but zeros in it.
+//! The hot path: rolls the gear hash over bytes until a mask finds only zeros in it.
 //!
-//! The hash after a byte is `(hash << 1) + GEAR[byte]`, wrapping, so it depends on the last 64 bytes only. Bytes are
-//! taken in pairs ("rolling two bytes each time", section 3.5 of the paper): one shift serves two bytes, and the hash
-//! between the two, which is shifted once too far, is tested with the mask shifted likewise.
+//! The hash after a byte is `(hash << 1) + GEAR[byte]`. Bytes are taken in pairs, the paper's "rolling two bytes each
+//! time": one shift serves both, and the hash between them, which is then shifted once too far, is tested with the mask
+//! shifted likewise.
 
+use core::num::Wrapping;
 use core::ops::ControlFlow;
 
 use super::gear::{GEAR, GEAR_SHIFTED};
 
-/// Offset of the first byte after which `hash & mask` is zero, or the hash after all of them.
-///
-/// An odd last byte is not looked at: the algorithm tests whole pairs. The highest bit of `mask` must be clear.
-#[inline]
-pub(super) fn scan(mut hash: u64, bytes: &[u8], mask: u64) -> ControlFlow<usize, u64> {
-    let shifted_mask = mask << 1;
-    let (quads, rest) = bytes.as_chunks::<4>();
-    let mut at = 0;
-    for &[a, b, c, d] in quads {
-        let (a, b) = (GEAR_SHIFTED[usize::from(a)], GEAR[usize::from(b)]);
-        let (c, d) = (GEAR_SHIFTED[usize::from(c)], GEAR[usize::from(d)]);
-        // What the four bytes add does not wait for the hash, so a quad costs the chain of hashes one shift, one sum.
-        let quad = (a.wrapping_add(b) << 2).wrapping_add(c).wrapping_add(d);
+/// The hash of the bytes seen so far. The shift forgets a byte after 64 more.
+pub(super) type GearHash = Wrapping<u64>;
 
-        let after_a = (hash << 2).wrapping_add(a);
-        if after_a & shifted_mask == 0 {
-            return ControlFlow::Break(at);
+/// Offset of the first byte after which `mask` finds only zeros in the hash, or the hash after all bytes.
+///
+/// Tests whole pairs: an odd last byte is left out of both. The highest bit of `mask` must be clear.
+#[inline(always)] // A copy for each mask: measured 2 % faster than one for both.
+pub(super) fn scan(mut hash: GearHash, bytes: &[u8], mask: u64) -> ControlFlow<usize, GearHash> {
+    let [odd, even] = [mask << 1, mask].map(Wrapping);
+    let (blocks, rest) = bytes.as_chunks::<8>();
+    for (block, &[a, b, c, d, e, f, g, h]) in blocks.iter().enumerate() {
+        let [a, c, e, g] = [a, c, e, g].map(|byte| GEAR_SHIFTED[usize::from(byte)]);
+        let [b, d, f, h] = [b, d, f, h].map(|byte| GEAR[usize::from(byte)]);
+        // What four bytes add is summed apart from the hash before them, so that the next four wait for one shift and
+        // one sum only: the chain of hashes is what bounds the speed.
+        let abcd = ((a + b) << 2) + c + d;
+        let efgh = ((e + f) << 2) + g + h;
+
+        let after_b = (hash << 2) + a + b;
+        let after_d = (hash << 4) + abcd;
+        let after_f = (after_d << 2) + e + f;
+        let after_h = (after_d << 4) + efgh;
+        let hashes = [
+            (hash << 2) + a,
+            after_b,
+            (after_b << 2) + c,
+            after_d,
+            (after_d << 2) + e,
+            after_f,
+            (after_f << 2) + g,
+            after_h,
+        ];
+        let masks = [odd, even, odd, even, odd, even, odd, even];
+        if let Some(at) = hashes.iter().zip(masks).position(|(hash, mask)| (hash & mask).0 == 0) {
+            return ControlFlow::Break(8 * block + at);
         }
-        let after_b = after_a.wrapping_add(b);
-        if after_b & mask == 0 {
-            return ControlFlow::Break(at + 1);
-        }
-        let after_c = (after_b << 2).wrapping_add(c);
-        if after_c & shifted_mask == 0 {
-            return ControlFlow::Break(at + 2);
-        }
-        hash = (hash << 4).wrapping_add(quad);
-        if hash & mask == 0 {
-            return ControlFlow::Break(at + 3);
-        }
-        at += 4;
+        hash = after_h;
     }
-    if let [a, b, ..] = *rest {
-        for byte in [a, b] {
-            hash = (hash << 1).wrapping_add(GEAR[usize::from(byte)]);
-            if hash & mask == 0 {
-                return ControlFlow::Break(at);
-            }
-            at += 1;
+    for (pair, &[a, b]) in rest.as_chunks::<2>().0.iter().enumerate() {
+        let after_a = (hash << 2) + GEAR_SHIFTED[usize::from(a)];
+        hash = after_a + GEAR[usize::from(b)];
+        let hashes = [after_a & odd, hash & even];
+        if let Some(at) = hashes.iter().position(|hash| hash.0 == 0) {
+            return ControlFlow::Break(8 * blocks.len() + 2 * pair + at);
         }
     }
     ControlFlow::Continue(hash)

@@ -2,6 +2,7 @@
 //! The sizes of a chunker, and the cut they lead to.
 
 use core::fmt;
+use core::num::Wrapping;
 use core::ops::ControlFlow;
 
 use super::scan::scan;
@@ -134,7 +135,7 @@ impl ChunkSizes {
             return end;
         }
         let centre = self.avg.min(end);
-        match scan(0, &bytes[self.min..centre], self.strict) {
+        match scan(Wrapping(0), &bytes[self.min..centre], self.strict) {
             ControlFlow::Break(at) => self.min + at,
             ControlFlow::Continue(hash) => match scan(hash, &bytes[centre..end], self.loose) {
                 ControlFlow::Break(at) => centre + at,
@@ -171,3 +172,44 @@ const MASKS: [u64; 17] = [
     0x0000_d937_6753_7000,
     0x0000_d937_7753_7000, // 8 MiB
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{ChunkSizes, ChunkSizesError, MASKS, SMALLEST_AVG};
+
+    #[test]
+    fn each_mask_has_one_bit_more_than_the_one_before() {
+        let bits_of_first = (SMALLEST_AVG / 2).ilog2();
+        for (bits, mask) in (bits_of_first..).zip(MASKS) {
+            assert_eq!(mask.count_ones(), bits, "{mask:#x}");
+        }
+    }
+
+    #[test]
+    fn sizes_at_the_limits_are_legal() {
+        for (min, avg, max) in
+            [(64, 256, 1024), (254, 256, 1024), (1 << 20, 4 << 20, 16 << 20), (64, 512, 16 << 20)]
+        {
+            let sizes = ChunkSizes::new(min, avg, max).unwrap();
+            assert_eq!((sizes.min(), sizes.avg(), sizes.max()), (min, avg, max));
+        }
+    }
+
+    #[test]
+    fn sizes_beyond_the_limits_are_refused() {
+        use ChunkSizesError::{Avg, Max, Min, Order};
+
+        for min in [0, 1, 62, 65, (1 << 20) + 2, usize::MAX] {
+            assert_eq!(ChunkSizes::new(min, 4096, 8192), Err(Min(min)));
+        }
+        for avg in [0, 128, 4095, 4098, 8 << 20, usize::MAX] {
+            assert_eq!(ChunkSizes::new(64, avg, 8192), Err(Avg(avg)));
+        }
+        for max in [0, 1022, 8191, (16 << 20) + 2, usize::MAX] {
+            assert_eq!(ChunkSizes::new(64, 256, max), Err(Max(max)));
+        }
+        for (min, avg, max) in [(4096, 4096, 8192), (2048, 4096, 4096), (8192, 4096, 2048)] {
+            assert_eq!(ChunkSizes::new(min, avg, max), Err(Order { min, avg, max }));
+        }
+    }
+}
