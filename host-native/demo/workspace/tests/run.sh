@@ -38,9 +38,9 @@ judge() {
     fi
 }
 
-# A library that cannot be read must not take the run with it: its cases fail instead.
+# A library that exits or cannot be read must not take the run with it: its cases fail instead.
 for library in money date text order invoice; do
-    if (. "./lib/$library.sh") >/dev/null 2>&1; then
+    if [ "$(. "./lib/$library.sh" >/dev/null 2>&1 && echo read)" = read ]; then
         . "./lib/$library.sh"
     else
         printf '# cannot read lib/%s.sh\n' "$library"
