@@ -161,7 +161,8 @@ def check_order(start, repaired):
     pairs = 0
     for one, other in itertools.combinations(ACTIONS, 2):
         exclusive = any(rival in EXCLUSIVE and {rival, RIVALS[rival]} == {one, other} for rival in RIVALS)
-        claim((walk(start, [one, other]) == walk(start, [other, one])) != exclusive, f"'{one}' and '{other}' commute, or exclude each other")
+        commute = walk(start, [one, other]) == walk(start, [other, one])
+        claim(commute != exclusive, f"'{one}' and '{other}' commute, or exclude each other")
         pairs += 1
     say(f"of {pairs} pairs of actions, all commute but the {len(EXCLUSIVE)} that exclude each other")
 
@@ -177,7 +178,7 @@ def check_subsets(start, jobs):
     most = max(scores[names] for names in chosen if len(names) <= 2)
     claim(most < 0.6, f"no two repairs do most of the work: {most}")
     least = min(scores[tuple(RIGHT)] - scores[tuple(n for n in RIGHT if n != name)] for name in RIGHT)
-    say(f"of {len(chosen)} sets of repairs only the whole scores 1.0; the best pair scores {most}, the least of the last steps gains {least:.4f}")
+    say(f"of {len(chosen)} sets of repairs only the whole scores 1.0; the best pair scores {most}, the least last step gains {least:.4f}")
 
 
 def check_masking(start):
@@ -295,7 +296,9 @@ def check_damage(repaired):
             damaged = tuple((path, mode, text.encode() if path == library else data) for path, mode, data in repaired)
             code, output, after = run(damaged, SCORE)
             claim(code == 0 and verdict(output)[0] < 1.0 and after == damaged, f"the tests survive {what} in {library}")
-    endless = tuple((path, mode, data and data.replace(b"text_fit() {\n", b"text_fit() {\n while :; do :; done\n")) for path, mode, data in repaired)
+    head = b"text_fit() {\n"
+    endless = tuple((path, mode, data and data.replace(head, head + b"while :; do :; done\n")) for path, mode, data in repaired)
+    claim(endless != repaired, "there is a text_fit to damage")
     claim(0.8 < verdict(run(endless, SCORE)[1])[0] < 1.0, "the tests survive a function that never ends, and go on")
     say("the tests survive syntax errors, exits, endless loops and missing functions in the libraries")
 
