@@ -49,9 +49,9 @@ pub mod merkle;
 #[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]
-pub mod snapshot;
-#[cfg(feature = "alloc")]
 pub mod search;
+#[cfg(feature = "alloc")]
+pub mod snapshot;
 #[cfg(feature = "alloc")]
 pub mod store;
 #[cfg(feature = "alloc")]

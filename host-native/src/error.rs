@@ -61,6 +61,9 @@ pub enum Error {
     /// The environment lacks what was asked for.
     #[error("{0}")]
     Unavailable(String),
+    /// The user wanted everything to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// A snapshot could not be written or read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -97,7 +100,7 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ErrorKind::NotFound
             }
-            Self::Io { .. } | Self::Unavailable(_) => ErrorKind::Environment,
+            Self::Io { .. } | Self::Unavailable(_) | Self::Interrupted => ErrorKind::Environment,
             Self::NoRepository { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. } | Self::Misuse(_) | Self::Tree(_) | Self::Prove(_) => {
                 ErrorKind::Usage

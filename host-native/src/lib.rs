@@ -26,7 +26,7 @@ pub mod directory;
 pub mod error;
 pub mod patch;
 pub mod repository;
-//pub mod search;
+pub mod search;
 pub mod store;
 pub mod workspace;
 

@@ -1,3 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! The `cascow` program.
-fn main() {}
+//! The `cascow` program: the library's operations for people, scripts and agents.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+//! The command line: names, options, help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use cascow_core::hash::{ContentHash, HashKind};
+use cascow_native::repository::Label;
+use cascow_native::workspace::Materialize;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Content-addressed, copy-on-write states for tree search: save, fork, change, score and verify directory trees.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "A snapshot S is named by its hash, the first 6 or more digits of it, or a label.\n\
+                  Exit codes: 0 yes or done, 1 no, 2 usage, 3 not found, 4 corrupt data, 5 the system refused.\n\
+                  Begin with `cascow demo`."
+)]
+pub(crate) struct Args {
+    /// The repository; else the nearest .cascow from here upwards
+    #[arg(long, global = true, value_name = "DIR", env = "CASCOW_REPO", hide_env_values = true)]
+    pub(crate) repo: Option<PathBuf>,
+    /// Print one JSON document on standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no messages and no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Search the bundled example, start to end, with a report
+    Demo(Demo),
+    /// Make a repository
+    Init(Init),
+    /// Save a directory as a snapshot, hidden and ignored files included
+    Save(Save),
+    /// Write a snapshot into a new or empty directory
+    Checkout(Checkout),
+    /// List what a snapshot holds
+    Ls(Ls),
+    /// Print a file of a snapshot
+    Cat(Cat),
+    /// Show how two snapshots differ
+    Diff(Diff),
+    /// Merge two snapshots that come from a third
+    Merge(Merge),
+    /// List the snapshots
+    Log(Log),
+    /// List, show, set or delete labels
+    Label(LabelArgs),
+    /// Run a command in a private fork of a snapshot and keep the result
+    Run(Run),
+    /// Prove what a snapshot holds under a path, or that it holds nothing
+    Prove(Prove),
+    /// Verify a proof; needs no repository
+    Verify(Verify),
+    /// Search for the best combination of actions on a workspace
+    Search(Search),
+    /// The raw store
+    #[command(subcommand)]
+    Object(Object),
+    /// Count what the repository holds
+    Stats,
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Where; DIR/.cascow is made
+    pub(crate) dir: Option<PathBuf>,
+    /// The hash function that names its objects: sha256 or blake3
+    #[arg(long, default_value = "sha256")]
+    pub(crate) hash: HashKind,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Object {
+    /// Store a file's bytes as one object; - is standard input
+    Put {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print an object's bytes
+    Get {
+        /// Its hash, 64 digits
+        hash: ContentHash,
+    },
+    /// Say whether an object is there
+    Has {
+        /// Its hash, 64 digits
+        hash: ContentHash,
+    },
+    /// Remove an object
+    Rm {
+        /// Its hash, 64 digits
+        hash: ContentHash,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Save {
+    /// The directory
+    pub(crate) dir: PathBuf,
+    /// Name the snapshot
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Option<Label>,
+    /// The snapshot that it comes from
+    #[arg(long, value_name = "S")]
+    pub(crate) parent: Option<String>,
+    /// Leave out paths that match, with all below them; may be given again
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Checkout {
+    /// The snapshot
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: String,
+    /// The directory: new or empty
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ls {
+    /// The snapshot
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: String,
+    /// Only this path and what is below it
+    #[arg(default_value = "")]
+    pub(crate) path: OsString,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cat {
+    /// The snapshot
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: String,
+    /// The file
+    pub(crate) path: OsString,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    /// The snapshot before
+    pub(crate) a: String,
+    /// The snapshot after
+    pub(crate) b: String,
+    /// Only this path and what is below it
+    #[arg(default_value = "")]
+    pub(crate) path: OsString,
+    /// Print a unified diff
+    #[arg(long, short)]
+    pub(crate) patch: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Side {
+    Ours,
+    Theirs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Merge {
+    /// The snapshot that both come from
+    pub(crate) base: String,
+    /// Ours; the merged snapshot's parent
+    pub(crate) ours: String,
+    /// Theirs
+    pub(crate) theirs: String,
+    /// Name the merged snapshot
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Option<Label>,
+    /// Decide conflicts for one side
+    #[arg(long)]
+    pub(crate) prefer: Option<Side>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// Only this snapshot and its ancestors
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: Option<String>,
+    /// Draw the tree
+    #[arg(long)]
+    pub(crate) graph: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LabelArgs {
+    /// The label; all are listed without one
+    pub(crate) name: Option<Label>,
+    /// The snapshot to name; the one named is shown without one
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: Option<String>,
+    /// Take the name away; the snapshot stays
+    #[arg(long, requires = "name", conflicts_with = "snapshot")]
+    pub(crate) delete: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// The snapshot; it stays as it is
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: String,
+    /// How the fork is made: auto, overlay or copy
+    #[arg(long, default_value = "auto", value_name = "HOW")]
+    pub(crate) materialize: Materialize,
+    /// Name the new snapshot
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Option<Label>,
+    /// End the command after so many seconds and keep nothing
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) timeout: Option<std::time::Duration>,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prove {
+    /// The snapshot
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: String,
+    /// The path; where nothing is, its absence is proved
+    pub(crate) path: OsString,
+    /// Write the proof there instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The proof
+    pub(crate) file: PathBuf,
+    /// The state root to verify it with
+    #[arg(long, value_name = "HEX", value_parser = state_root)]
+    pub(crate) root: cascow_core::merkle::StateRoot,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// The directory to search from; it is read, never written
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: PathBuf,
+    /// The candidate actions, a TOML file of [[action]] tables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) actions: PathBuf,
+    /// The command that scores a state, given to sh -c in a private fork
+    #[arg(long, value_name = "CMD")]
+    pub(crate) score: String,
+    #[command(flatten)]
+    pub(crate) limits: SearchLimits,
+    /// Stop at a state with this score; it is an error's 1 if none reaches it
+    #[arg(long, value_name = "SCORE", value_parser = score)]
+    pub(crate) target: Option<f64>,
+    /// How forks are made: auto, overlay or copy
+    #[arg(long, default_value = "auto", value_name = "HOW")]
+    pub(crate) materialize: Materialize,
+    /// End any one action or score command after so many seconds
+    #[arg(long, value_name = "SECS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: std::time::Duration,
+    /// Score each state so often and take the mean
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeat: u32,
+    /// Write events.jsonl, best.patch, best.proof and report.html there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write what happens there as it happens, one JSON object a line; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchLimits {
+    /// Stop after so many evaluations [default: 1000 if there is no --time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) evaluations: Option<u64>,
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) time: Option<std::time::Duration>,
+    /// Longest combination of actions
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<u32>,
+    /// The order in which equals are tried
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Keep everything there: a new or empty directory [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: SearchLimits,
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let secs: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let duration =
+        std::time::Duration::try_from_secs_f64(secs).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(duration) }
+}
+
+fn score(text: &str) -> Result<f64, String> {
+    let score: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&score) { Ok(score) } else { Err("a score is from 0 to 1".to_owned()) }
+}
+
+fn state_root(text: &str) -> Result<cascow_core::merkle::StateRoot, String> {
+    text.parse().map_err(|error: cascow_core::hash::HexError| error.to_string())
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+//! The program's commands: arguments in, one answer out.
+//!
+//! Exit codes: 0 yes or done; 1 a "no"; 2 usage; 3 not found; 4 corrupt or hostile data; 5 the environment refused. An error is
+//! one line on standard error, and with `--json` also `{"error": …}` on standard output.
+
+mod args;
+mod bundled;
+mod demo;
+mod label;
+mod log;
+mod look;
+mod merge;
+mod object;
+mod output;
+mod proof;
+mod run;
+mod save;
+mod search;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use cascow_native::error::ErrorKind;
+use cascow_native::repository::Repository;
+use cascow_native::{Error, repository};
+use clap::error::ErrorKind as ClapErrorKind;
+use clap::{CommandFactory, Parser};
+use rustix::process::{Resource, Rlimit};
+
+use args::{Args, Command};
+use output::Output;
+
+/// What a command that did not fail answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Yes, or done.
+    Yes,
+    /// No: verification failed, there are conflicts, nothing reached the target.
+    No,
+}
+
+impl From<bool> for Answer {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    raise_file_limit();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    let output = Output::new(args.json, args.quiet);
+    match dispatch(args, &output) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (exit, code) = match error.kind() {
+                ErrorKind::Usage => (2, "usage"),
+                ErrorKind::NotFound => (3, "not-found"),
+                ErrorKind::Corrupt => (4, "corrupt"),
+                _ => (5, "environment"),
+            };
+            output.error(code, &error.to_string());
+            ExitCode::from(exit)
+        }
+    }
+}
+
+fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
+    let repo = args.repo;
+    let open = || open_repository(repo.clone());
+    match args.command {
+        Command::Init(init) => save::init(&init, repo, output),
+        Command::Object(command) => object::object(&command, &open()?, output),
+        Command::Save(save) => save::save(&save, &open()?, output),
+        Command::Checkout(checkout) => save::checkout(&checkout, &open()?, output),
+        Command::Ls(ls) => look::ls(&ls, &open()?, output),
+        Command::Cat(cat) => look::cat(&cat, &open()?, output),
+        Command::Diff(diff) => look::diff(&diff, &open()?, output),
+        Command::Merge(merge) => merge::merge(&merge, &open()?, output),
+        Command::Log(log) => log::log(&log, &open()?, output),
+        Command::Label(label) => label::label(&label, &open()?, output),
+        Command::Run(run) => run::run(&run, &open()?, output),
+        Command::Prove(prove) => proof::prove(&prove, &open()?, output),
+        Command::Verify(verify) => proof::verify(&verify, output),
+        Command::Search(search) => search::search(&search, &open()?, output),
+        Command::Stats => log::stats(&open()?, output),
+        Command::Demo(demo) => demo::demo(&demo, output),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "cascow", &mut script);
+            output.bytes(&script)?;
+            Ok(Answer::Yes)
+        }
+    }
+}
+
+fn open_repository(repo: Option<std::path::PathBuf>) -> Result<Repository, Error> {
+    match repo {
+        Some(dir) => Repository::open(&dir),
+        None => Repository::discover(&env::current_dir().map_err(Error::io("find", "."))?),
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM set; the second one ends the program at once.
+fn interrupt_flag() -> Result<Arc<AtomicBool>, Error> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            .map_err(Error::io("watch for", "signals"))?;
+    }
+    Ok(flag)
+}
+
+/// Answers what the command line's reader has to say: help and version, or a mistake.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion) {
+        // A closed pipe is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
+    let text = error.to_string();
+    // The reader's message is its first paragraph; usage and tips follow.
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let message = paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let wants_json = env::args_os().any(|arg| arg == *"--json");
+    Output::new(wants_json, false).error("usage", &format!("{message}; see `cascow --help`"));
+    ExitCode::from(2)
+}
+
+/// A deep tree is removed with a directory open at each level: let us open as many as we are allowed to.
+fn raise_file_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // If the system refuses, ordinary trees still work.
+    let _ = rustix::process::setrlimit(
+        Resource::Nofile,
+        Rlimit { current: limit.maximum, maximum: limit.maximum },
+    );
+}
+
+/// A path within a snapshot as a person may type it: `./` before and `/` after it mean nothing.
+fn snapshot_path(path: &OsString) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut path = path.as_bytes();
+    while let Some(rest) = path.strip_prefix(b"./") {
+        path = rest;
+    }
+    while let Some(rest) = path.strip_suffix(b"/") {
+        path = rest;
+    }
+    if path == b"." { Vec::new() } else { path.to_vec() }
+}
+
+/// Whether `path` is `top` or below it; everything is below the empty path.
+fn is_within(path: &[u8], top: &[u8]) -> bool {
+    top.is_empty() || path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+/// A snapshot's name, with what it stands for.
+fn resolve(
+    repository: &repository::Repository,
+    name: &str,
+) -> Result<cascow_core::hash::ContentHash, Error> {
+    repository.resolve(name)
+}

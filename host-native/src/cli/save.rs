@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//! `init`, `save`, `checkout`: directories into a repository and out of it.
+
+use std::path::PathBuf;
+
+use cascow_native::Error;
+use cascow_native::directory::{self, Progress, ScanOptions};
+use cascow_native::repository::Repository;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use indicatif::{HumanBytes, ProgressBar};
+use serde_json::json;
+
+use super::args::{Checkout, Init, Save};
+use super::output::{JsonPath, Output, printable, short};
+use super::{Answer, resolve};
+
+pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Result<Answer, Error> {
+    let dir = args.dir.clone().or(repo).unwrap_or_else(|| PathBuf::from("."));
+    let repository = Repository::init(&dir, args.hash)?;
+    let answer =
+        json!({ "repository": repository.dir().to_string_lossy(), "hash": args.hash.name() });
+    output.answer(&answer, || format!("made the repository {}", repository.dir().display()))?;
+    Ok(Answer::Yes)
+}
+
+pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Result<Answer, Error> {
+    let parent = args.parent.as_deref().map(|name| resolve(repository, name)).transpose()?;
+    let options = ScanOptions {
+        exclude: exclude(&args.exclude)?,
+        repository: Some(repository.dir().to_owned()),
+    };
+    let bar = output.byte_bar("saving");
+    let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
+    bar.set_message("writing to the disk");
+    let mut written = repository.write_snapshot(&scan.state, parent)?;
+    repository.publish(&written.snapshot, args.label.as_ref())?;
+    bar.finish_and_clear();
+
+    written.added += scan.added;
+    for skipped in &scan.skipped {
+        output.message(&format!("left out {}: {}", printable(&skipped.path), skipped.reason));
+    }
+    let skipped: Vec<_> = scan
+        .skipped
+        .iter()
+        .map(|skipped| {
+            let mut item = serde_json::to_value(JsonPath::new(&skipped.path)).unwrap_or_default();
+            item["reason"] = skipped.reason.into();
+            item
+        })
+        .collect();
+    let answer = json!({
+        "snapshot": written.snapshot.to_string(),
+        "root": written.record.root.to_string(),
+        "entries": written.record.entries,
+        "bytes": scan.bytes,
+        "new_objects": written.added.objects,
+        "new_bytes": written.added.bytes,
+        "skipped": skipped,
+    });
+    output.answer(&answer, || {
+        format!(
+            "{}  {} entries, {}; {} new objects, {} stored",
+            short(&written.snapshot),
+            written.record.entries,
+            HumanBytes(scan.bytes),
+            written.added.objects,
+            HumanBytes(written.added.bytes),
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+pub(super) fn checkout(
+    args: &Checkout,
+    repository: &Repository,
+    output: &Output,
+) -> Result<Answer, Error> {
+    let state = repository.state(&resolve(repository, &args.snapshot)?)?;
+    let bar = output.byte_bar("writing");
+    let done = directory::checkout(&state, repository.store(), &args.dir, &mut observer(&bar))?;
+    bar.finish_and_clear();
+    output.answer(&json!({ "entries": done.entries, "bytes": done.bytes }), || {
+        format!(
+            "wrote {} entries, {} to {}",
+            done.entries,
+            HumanBytes(done.bytes),
+            args.dir.display()
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// Moves a bar as entries and bytes go by.
+fn observer(bar: &ProgressBar) -> impl FnMut(Progress) {
+    let mut bytes = 0;
+    move |progress| {
+        bytes += progress.bytes;
+        bar.inc(progress.entries);
+        bar.set_message(HumanBytes(bytes).to_string());
+    }
+}
+
+/// A pattern without a slash matches names at any depth; one with a slash, paths from the top. `*` does not cross a slash.
+fn exclude(patterns: &[String]) -> Result<GlobSet, Error> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let anchored = match pattern.strip_prefix('/') {
+            Some(from_top) => from_top.to_owned(),
+            None if pattern.trim_end_matches('/').contains('/') => pattern.clone(),
+            None => format!("**/{pattern}"),
+        };
+        let glob = GlobBuilder::new(anchored.trim_end_matches('/')).literal_separator(true).build();
+        set.add(
+            glob.map_err(|error| {
+                Error::Misuse(format!("--exclude {pattern:?}: {}", error.kind()))
+            })?,
+        );
+    }
+    set.build().map_err(|error| Error::Misuse(format!("--exclude: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exclusions_match_names_anywhere_and_paths_from_the_top() {
+        let set = exclude(&["target".into(), "*.o".into(), "a/b".into(), "/top".into()])
+            .unwrap_or_default();
+        for excluded in ["target", "x/target", "m.o", "x/y/m.o", "a/b", "top"] {
+            assert!(set.is_match(excluded), "{excluded}");
+        }
+        for kept in ["targets", "m.os", "x/a/b", "x/top", "a"] {
+            assert!(!set.is_match(kept), "{kept}");
+        }
+        assert!(exclude(&["a[".into()]).is_err());
+    }
+}

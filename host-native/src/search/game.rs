@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+//! A workspace as a game for the core's search.
+
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::time::Instant;
+
+use cascow_core::merkle::StateRoot;
+use cascow_core::search::{Evaluation, Game, Generator};
+use cascow_core::snapshot::{SnapshotId, SnapshotTree, State};
+use cascow_core::store::ObjectStore;
+
+use super::{Action, Latencies, Plan, Score};
+use crate::Error;
+use crate::command::{self, End, Limits};
+use crate::store::FilesystemStore;
+use crate::workspace::{Workshop, Workspace};
+
+/// A position: a state, and which actions are used up on the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Position {
+    pub(super) snapshot: SnapshotId,
+    pub(super) root: StateRoot,
+    used: Rc<BTreeSet<usize>>,
+}
+
+/// What an action led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// A state not met before.
+    New,
+    /// A state met before, in another order or by other actions.
+    Transposition,
+    /// The same state: it changed nothing.
+    NoEffect,
+    /// Nowhere: it failed, was killed, or ran out of time.
+    Failed,
+}
+
+impl Arrival {
+    /// Its name in events and reports.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Transposition => "transposition",
+            Self::NoEffect => "no-effect",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What the game counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) transpositions: u64,
+    pub(super) score_cache_hits: u64,
+    pub(super) without_effect: u64,
+    pub(super) failed_actions: u64,
+    pub(super) fork: Latencies,
+    pub(super) backtrack: Latencies,
+    pub(super) seal: Latencies,
+}
+
+/// The workspace, its actions, and all that is known of its states.
+pub(super) struct WorkspaceGame<'a> {
+    store: &'a FilesystemStore,
+    workshop: &'a Workshop,
+    actions: &'a [Action],
+    score_command: &'a str,
+    repeat: u32,
+    limits: Limits<'a>,
+    /// The states met, each as what changed since the one it was first reached from.
+    pub(super) tree: SnapshotTree,
+    /// Every state met, by its root.
+    met: HashMap<StateRoot, SnapshotId>,
+    scores: HashMap<StateRoot, Score>,
+    /// Where the search stood last: leaving it for anything but a child of it is backtracking.
+    standing: Option<SnapshotId>,
+    pub(super) tally: Tally,
+    /// What the last action led to.
+    pub(super) arrival: Arrival,
+}
+
+impl<'a> WorkspaceGame<'a> {
+    pub(super) fn new(
+        store: &'a FilesystemStore,
+        workshop: &'a Workshop,
+        plan: &Plan<'a>,
+        limits: Limits<'a>,
+    ) -> Self {
+        Self {
+            store,
+            workshop,
+            actions: plan.actions,
+            score_command: plan.score_command,
+            repeat: plan.repeat,
+            limits,
+            tree: SnapshotTree::new(),
+            met: HashMap::new(),
+            scores: HashMap::new(),
+            standing: None,
+            tally: Tally::default(),
+            arrival: Arrival::New,
+        }
+    }
+
+    /// The position that the search begins with.
+    pub(super) fn start(&mut self, base: &State) -> Result<Position, Error> {
+        let snapshot = self.tree.create(State::new().delta_to(base))?;
+        let root = base.root(self.store.hash_kind());
+        self.met.insert(root, snapshot);
+        Ok(Position { snapshot, root, used: Rc::default() })
+    }
+
+    pub(super) fn score(&self, root: &StateRoot) -> Option<&Score> {
+        self.scores.get(root)
+    }
+
+    pub(super) fn unique_states(&self) -> usize {
+        self.met.len()
+    }
+
+    /// A private directory of a snapshot, with the time that it took.
+    fn fork(&mut self, snapshot: SnapshotId) -> Result<Workspace, Error> {
+        let start = Instant::now();
+        let workspace = self.workshop.fork(&self.tree.state(snapshot)?, self.store)?;
+        let took = start.elapsed();
+        let stands_here = self.standing.is_none_or(|standing| standing == snapshot);
+        if !stands_here && self.tree.parent(snapshot)? != self.standing {
+            self.tally.backtrack.push(took);
+        }
+        self.tally.fork.push(took);
+        self.standing = Some(snapshot);
+        Ok(workspace)
+    }
+}
+
+impl Game for WorkspaceGame<'_> {
+    type State = Position;
+    type Action = usize;
+    type Key = (StateRoot, Rc<BTreeSet<usize>>);
+    type Error = Error;
+
+    fn key(&self, position: &Position) -> Self::Key {
+        (position.root, Rc::clone(&position.used))
+    }
+
+    fn actions(&mut self, position: &Position, out: &mut Vec<(usize, f32)>) -> Result<(), Error> {
+        let unused =
+            self.actions.iter().enumerate().filter(|(index, _)| !position.used.contains(index));
+        out.extend(unused.map(|(index, action)| (index, action.prior)));
+        Ok(())
+    }
+
+    fn apply(&mut self, position: &Position, action: &usize) -> Result<Option<Position>, Error> {
+        let workspace = self.fork(position.snapshot)?;
+        let Action { run, once, .. } = &self.actions[*action];
+        let finished = command::capture(command::shell(run, workspace.path()), self.limits)?;
+        if finished.end == End::Interrupted {
+            return Err(Error::Interrupted);
+        }
+        if !finished.end.is_success() {
+            self.tally.failed_actions += 1;
+            self.arrival = Arrival::Failed;
+            return Ok(None);
+        }
+        let start = Instant::now();
+        let sealed = workspace.seal(self.store)?.state;
+        let root = sealed.root(self.store.hash_kind());
+        self.tally.seal.push(start.elapsed());
+        if root == position.root {
+            self.tally.without_effect += 1;
+            self.arrival = Arrival::NoEffect;
+            return Ok(None);
+        }
+        let snapshot = match self.met.get(&root) {
+            Some(snapshot) => {
+                self.tally.transpositions += 1;
+                self.arrival = Arrival::Transposition;
+                *snapshot
+            }
+            None => {
+                let delta = self.tree.state(position.snapshot)?.delta_to(&sealed);
+                let snapshot = self.tree.fork(position.snapshot, delta)?;
+                self.met.insert(root, snapshot);
+                self.arrival = Arrival::New;
+                snapshot
+            }
+        };
+        let mut used = Rc::clone(&position.used);
+        if *once {
+            Rc::make_mut(&mut used).insert(*action);
+        }
+        Ok(Some(Position { snapshot, root, used }))
+    }
+
+    fn evaluate(&mut self, position: &Position, _: &mut Generator) -> Result<Evaluation, Error> {
+        let evaluation =
+            |score: &Score| Evaluation { value: score.value, terminal: score.terminal };
+        if let Some(score) = self.scores.get(&position.root) {
+            self.tally.score_cache_hits += 1;
+            return Ok(evaluation(score));
+        }
+        let mut scores = Vec::new();
+        for _ in 0..self.repeat.max(1) {
+            let workspace = self.fork(position.snapshot)?;
+            let finished = command::capture(
+                command::shell(self.score_command, workspace.path()),
+                self.limits,
+            )?;
+            if finished.end == End::Interrupted {
+                return Err(Error::Interrupted);
+            }
+            scores.push(Score::read(&finished));
+        }
+        // UNWRAP: there is at least one.
+        let score = Score::mean(scores).expect("a state is scored at least once");
+        let evaluation = evaluation(&score);
+        self.scores.insert(position.root, score);
+        Ok(evaluation)
+    }
+}

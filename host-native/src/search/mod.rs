@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//! Monte-Carlo graph search over a workspace: which of the candidate actions, together, make it score best.
+//!
+//! The graph search itself is the core's ([`cascow_core::search`]); here a state is a directory tree, an action a command run
+//! in a private fork of it, and a score the word of another command in a fork of its own. States are known by their root: the
+//! same tree reached in another order is the same state, and no state is scored twice.
+
+mod actions;
+mod events;
+mod game;
+mod latency;
+mod report;
+mod run;
+mod score;
+
+pub use actions::{Action, read_actions};
+pub use events::Event;
+pub use latency::{Latencies, Summary};
+pub use report::{BaseReport, BestReport, Figures, Report, change_name, html};
+pub use run::{Budget, Kept, Outcome, Plan, Stopped, search};
+pub use score::Score;

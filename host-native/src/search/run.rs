@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+//! A search from start to end: reads the workspace, lets the core choose, and keeps the best state as a snapshot.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cascow_core::hash::ContentHash;
+use cascow_core::merkle::StateRoot;
+use cascow_core::search::{EdgeId, Outcome as Tried, Search, SearchError, Settings, Step};
+use cascow_core::snapshot::State;
+
+use super::game::{Arrival, WorkspaceGame};
+use super::report::{self, Report};
+use super::{Action, Event};
+use crate::Error;
+use crate::command::Limits;
+use crate::directory::{self, ScanOptions};
+use crate::repository::Repository;
+use crate::workspace::{Materialize, Workshop};
+
+/// What is searched, and how.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    /// The directory; it is read, never written.
+    pub workspace: &'a Path,
+    /// The candidate actions.
+    pub actions: &'a [Action],
+    /// What `sh -c` is given to score a state.
+    pub score_command: &'a str,
+    /// How often each state is scored; the mean counts.
+    pub repeat: u32,
+    /// How long each command may take.
+    pub timeout: Duration,
+    /// Longest way from the base, in actions.
+    pub depth: Option<u32>,
+    /// Where the search's generator starts.
+    pub seed: u64,
+    /// How forks are made.
+    pub materialize: Materialize,
+    /// When to stop.
+    pub budget: Budget,
+}
+
+/// When a search stops, whatever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// After so many evaluations.
+    pub evaluations: Option<u64>,
+    /// After so much time.
+    pub time: Option<Duration>,
+    /// At a state with this score or more.
+    pub target: f64,
+}
+
+/// Why a search stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// A state reached the target.
+    Target,
+    /// The evaluations were used up.
+    Evaluations,
+    /// The time was used up.
+    Time,
+    /// Nothing is left to try.
+    Exhausted,
+    /// The user wanted it to.
+    Interrupted,
+}
+
+impl Stopped {
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Evaluations => "evaluations",
+            Self::Time => "time",
+            Self::Exhausted => "exhausted",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A search that ended. Its base and its best state are snapshots of the repository.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The state that it began with.
+    pub base: Kept,
+    /// The best state found.
+    pub best: Kept,
+    /// Why it stopped.
+    pub stopped: Stopped,
+    /// All there is to tell about it.
+    pub report: Report,
+}
+
+/// A state that was kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its snapshot.
+    pub snapshot: ContentHash,
+    /// Its root.
+    pub root: StateRoot,
+    /// The state.
+    pub state: State,
+}
+
+/// Searches, calling `observe` with every event.
+///
+/// # Errors
+/// [`Error`] if the workspace cannot be read or a fork cannot be made. A command that fails is no error: its action leads
+/// nowhere, or its state scores 0.
+pub fn search(
+    repository: &Repository,
+    plan: &Plan<'_>,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Event<'_>) -> Result<(), Error>,
+) -> Result<Outcome, Error> {
+    let start = Instant::now();
+    let materializer = plan.materialize.choose()?;
+    let options =
+        ScanOptions { repository: Some(repository.dir().to_owned()), ..ScanOptions::default() };
+    let base = directory::scan(plan.workspace, repository.store(), &options, &mut |_| {})?.state;
+    let base = keep(repository, base, None)?;
+
+    let workshop = Workshop::open(&repository.work_dir())?;
+    let limits = Limits { timeout: Some(plan.timeout), interrupt: Some(interrupt) };
+    let mut game = WorkspaceGame::new(repository.store(), &workshop, plan, limits);
+    let position = game.start(&base.state)?;
+    let depth_limit = plan.depth.unwrap_or(u32::MAX);
+    let settings = Settings { seed: plan.seed, depth_limit, ..Settings::optimisation() };
+    let mut search = Search::new(settings, position, &mut game).map_err(into_error)?;
+    let mut arrivals: Vec<(EdgeId, Arrival)> = Vec::new();
+    observe(&Event::Start {
+        root: base.root.to_string(),
+        score: search.root().evaluation().value,
+        entries: base.state.len(),
+        actions: plan.actions.len(),
+        seed: plan.seed,
+    })?;
+
+    let stopped = loop {
+        if best_score(&search) >= plan.budget.target {
+            break Stopped::Target;
+        }
+        if interrupt.load(Ordering::Relaxed) {
+            break Stopped::Interrupted;
+        }
+        if plan.budget.evaluations.is_some_and(|limit| search.counts().evaluations >= limit) {
+            break Stopped::Evaluations;
+        }
+        if plan.budget.time.is_some_and(|limit| start.elapsed() >= limit) {
+            break Stopped::Time;
+        }
+        match search.step(&mut game) {
+            Ok(Step::Tried { edge, outcome }) => {
+                arrivals.push((edge, game.arrival));
+                observe(&step_event(&search, &game, plan, arrivals.len(), edge, outcome))?;
+            }
+            Ok(Step::Exhausted) => break Stopped::Exhausted,
+            Err(SearchError::Game(Error::Interrupted)) => break Stopped::Interrupted,
+            Err(error) => return Err(into_error(error)),
+        }
+    };
+
+    let position = search.node(search.best_node()).unwrap_or(search.root()).state();
+    let best = keep(repository, game.tree.state(position.snapshot)?, Some(base.snapshot))?;
+    observe(&Event::End {
+        stopped: stopped.name(),
+        best: best_score(&search),
+        evaluations: search.counts().evaluations,
+    })?;
+    let context = report::Context { plan, materializer, stopped, elapsed: start.elapsed() };
+    let report = Report::new(&context, repository, &search, &game, &arrivals, (&base, &best))?;
+    Ok(Outcome { base, best, stopped, report })
+}
+
+/// Keeps a state as a snapshot; the base itself needs no second one.
+fn keep(repository: &Repository, state: State, parent: Option<ContentHash>) -> Result<Kept, Error> {
+    let unchanged = match parent {
+        Some(parent) => Some((parent, repository.record(&parent)?.root)),
+        None => None,
+    };
+    let root = state.root(cascow_core::store::ObjectStore::hash_kind(repository.store()));
+    let snapshot = match unchanged {
+        Some((parent, parent_root)) if parent_root == root => parent,
+        _ => {
+            let snapshot = repository.write_snapshot(&state, parent)?.snapshot;
+            repository.publish(&snapshot, None)?;
+            snapshot
+        }
+    };
+    Ok(Kept { snapshot, root, state })
+}
+
+fn best_score(search: &Search<WorkspaceGame<'_>>) -> f64 {
+    search.node(search.best_node()).map_or(0.0, |node| node.evaluation().value)
+}
+
+fn step_event<'e>(
+    search: &Search<WorkspaceGame<'_>>,
+    game: &'e WorkspaceGame<'_>,
+    plan: &Plan<'e>,
+    step: usize,
+    edge: EdgeId,
+    outcome: Tried,
+) -> Event<'e> {
+    let to = match outcome {
+        Tried::New { node, .. } | Tried::Transposition { node } => Some(node),
+        Tried::Closed => None,
+    };
+    let position = to.and_then(|node| search.node(node)).map(|node| node.state());
+    let score = position.and_then(|position| game.score(&position.root));
+    Event::Step {
+        step,
+        evaluations: search.counts().evaluations,
+        from: edge.parent.number(),
+        action: report::action_name(search, plan, edge),
+        outcome: game.arrival.name(),
+        to: to.map(|node| node.number()),
+        root: position.map(|position| position.root.to_string()),
+        score: score.map(|score| score.value),
+        best: best_score(search),
+        feedback: score.and_then(|score| score.feedback.as_deref()),
+    }
+}
+
+fn into_error(error: SearchError<Error>) -> Error {
+    match error {
+        SearchError::Game(error) => error,
+        error => Error::Misuse(format!("the search cannot go on: {error}")),
+    }
+}
