@@ -240,6 +240,32 @@ fn fields_out_of_range_are_refused() {
     assert_eq!(Note::decode(&late.encode()), Err(EntryError::OutOfRange));
 }
 
+#[test]
+fn attributes_outside_the_user_namespace_are_refused() {
+    for name in [
+        "",
+        "user.",
+        "user",
+        "users.a",
+        "security.capability",
+        "trusted.overlay.opaque",
+        "user.a\0",
+        "User.a",
+    ] {
+        let xattrs = vec![Xattr { name: name.into(), value: vec![] }];
+        let entry = Entry { xattrs, ..file("x") };
+        assert_eq!(Entry::decode(&entry.encode()), Err(EntryError::OutOfRange), "{name:?}");
+    }
+}
+
+#[test]
+fn targets_that_no_link_can_have_are_refused() {
+    for target in ["", "\0", "a\0b"] {
+        let encoded = symlink(target).encode();
+        assert_eq!(Entry::decode(&encoded), Err(EntryError::OutOfRange), "{target:?}");
+    }
+}
+
 /// `postcard` itself reads integers padded with empty groups of seven bits.
 #[test]
 fn padded_integers_are_refused() {
