@@ -342,7 +342,7 @@ fn a_malformed_list_is_refused() {
             "{cut} bytes"
         );
     }
-    let mut longer = whole.clone();
+    let mut longer = whole;
     longer.push(0);
     assert_eq!(problem(&store, claim(&store, blob.id, &longer)), BlobProblem::List);
     for len in [0, 8193, u32::MAX] {
