@@ -5,6 +5,7 @@
 mod naive;
 
 use cascow_core::hash::HashKind;
+use cascow_core::merkle::StateTrie;
 use cascow_core::snapshot::State;
 use naive::{KINDS, Map};
 use proptest::collection::{btree_map, vec};
@@ -159,6 +160,13 @@ fn keys_that_go_together_for_long_have_the_naive_root() {
             assert_roots_agree(&map, "fewer keys with one prefix");
         }
     }
+}
+
+#[test]
+#[should_panic(expected = "keys must be distinct")]
+fn a_key_that_occurs_twice_is_the_callers_mistake() {
+    let entries = [(&b"key"[..], &b"one"[..]), (b"other", b"value"), (b"key", b"two")];
+    StateTrie::new(HashKind::Sha256, entries);
 }
 
 /// Entries `0 → 0`, `1 → 1`, `2 → 4`, and so on, in decimal digits.
