@@ -112,7 +112,7 @@ pub enum BlobError {
 pub enum BlobProblem {
     /// A long value without a list, a short one with one, or more levels than there can be.
     Index,
-    /// A list that ends within a record, or names a chunk of no or of too many bytes.
+    /// A list that ends within a record, or names a chunk of no bytes, of too many, or of too few with another behind it.
     List,
     /// A chunk has another length than its list says.
     ChunkLen,
@@ -349,6 +349,8 @@ pub struct BlobReader<'s, S: ?Sized> {
 struct List {
     bytes: Vec<u8>,
     used: usize,
+    /// A chunk below the least length was named, so it must be the last.
+    ended: bool,
 }
 
 impl List {
@@ -372,10 +374,13 @@ impl<'s, S: ObjectStore + ?Sized> BlobReader<'s, S> {
         let seen = ListHasher::new(store.hash_kind());
         let mut reader = Self { store, blob, lists: Vec::new(), seen, finished: false };
         match (blob.id, blob.index) {
-            (BlobId::Chunk { .. }, None) => {}
+            (BlobId::Chunk { len, .. }, None) if is_chunk_len(u64::from(len)) => {}
             (BlobId::List { .. }, Some(BlobIndex { depth: depth @ 1..=MAX_DEPTH, top })) => {
                 reader.lists.resize_with(usize::from(depth), List::default);
                 let top = reader.object(&top)?;
+                if !is_chunk_len(top.len() as u64) {
+                    return Err(reader.corrupt(BlobProblem::List));
+                }
                 if let Some(list) = reader.lists.last_mut() {
                     list.append(&top);
                 }
@@ -425,6 +430,9 @@ impl<'s, S: ObjectStore + ?Sized> BlobReader<'s, S> {
         if found != root {
             return Err(self.corrupt(BlobProblem::Root { found }));
         }
+        if self.seen.leaves() < 2 {
+            return Err(self.corrupt(BlobProblem::Index));
+        }
         Ok(())
     }
 
@@ -452,9 +460,11 @@ impl<'s, S: ObjectStore + ?Sized> BlobReader<'s, S> {
         let Some((len, _)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let (hash, len) = (ContentHash::from_bytes(*hash), u32::from_le_bytes(*len));
         list.used += RECORD_LEN;
-        if len == 0 || u64::from(len) > ChunkSizes::FORMAT.max() as u64 {
+        // Were many short chunks allowed, a few objects could keep a reader busy without end for a short value.
+        if list.ended || len == 0 || !is_chunk_len(u64::from(len)) {
             return Err(self.corrupt(BlobProblem::List));
         }
+        list.ended = u64::from(len) < ChunkSizes::FORMAT.min() as u64;
         Ok(Some((hash, len)))
     }
 
@@ -469,4 +479,9 @@ impl<'s, S: ObjectStore + ?Sized> BlobReader<'s, S> {
     fn corrupt_len(&self) -> BlobError {
         self.corrupt(BlobProblem::Len { expected: self.blob.id.len(), found: self.seen.len() })
     }
+}
+
+/// Whether one chunk can have this length, in bytes.
+const fn is_chunk_len(len: u64) -> bool {
+    len <= ChunkSizes::FORMAT.max() as u64
 }

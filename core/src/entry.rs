@@ -29,7 +29,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Permission bits, within [`MODE_BITS`]; [`SYMLINK_MODE`] for a symbolic link.
     pub mode: u16,
-    /// `user.*` extended attributes, strictly ascending by name.
+    /// `user.*` extended attributes, strictly ascending by name. Those of other namespaces mean something to the kernel, so a
+    /// stranger's state must not set them.
     pub xattrs: Vec<Xattr>,
     /// The first path, in byte order, of the group of hard links this one belongs to; `None` if it stands alone. Every
     /// member carries the whole entry, so that each can be read and proved without the others.
@@ -45,7 +46,7 @@ pub enum EntryKind {
     Directory,
     /// A symbolic link.
     Symlink {
-        /// Its target: any bytes but NUL, never followed.
+        /// Its target: one byte or more, any but NUL; never followed.
         target: Vec<u8>,
     },
     /// A named pipe.
@@ -98,7 +99,7 @@ pub enum EntryError {
     Malformed,
     /// The value is meant, but not in its one canonical encoding.
     NotCanonical,
-    /// A field is out of its range: mode bits, attribute order, nanoseconds.
+    /// A field is out of its range: mode bits, an attribute's name or order, a link's target, nanoseconds.
     OutOfRange,
 }
 
@@ -126,11 +127,13 @@ impl Entry {
     /// [`EntryError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         let entry: Self = decode(bytes)?;
-        let is_symlink = matches!(entry.kind, EntryKind::Symlink { .. });
-        let mode_fits =
-            if is_symlink { entry.mode == SYMLINK_MODE } else { entry.mode <= MODE_BITS };
-        let xattrs_ascend = entry.xattrs.is_sorted_by(|a, b| a.name < b.name);
-        if mode_fits && xattrs_ascend { Ok(entry) } else { Err(EntryError::OutOfRange) }
+        let kind_and_mode_fit = match &entry.kind {
+            EntryKind::Symlink { target } => is_c_string(target) && entry.mode == SYMLINK_MODE,
+            _ => entry.mode <= MODE_BITS,
+        };
+        let xattrs_fit = entry.xattrs.is_sorted_by(|a, b| a.name < b.name)
+            && entry.xattrs.iter().all(|xattr| is_user_attribute(&xattr.name));
+        if kind_and_mode_fit && xattrs_fit { Ok(entry) } else { Err(EntryError::OutOfRange) }
     }
 
     /// The content of a regular file.
@@ -156,6 +159,15 @@ impl Note {
         let note: Self = decode(bytes)?;
         if note.mtime_nanos < 1_000_000_000 { Ok(note) } else { Err(EntryError::OutOfRange) }
     }
+}
+
+/// Whether the bytes can be handed to a kernel as a name or target.
+fn is_c_string(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && !bytes.contains(&0)
+}
+
+fn is_user_attribute(name: &[u8]) -> bool {
+    name.strip_prefix(b"user.").is_some_and(is_c_string)
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {

@@ -74,6 +74,13 @@ pub enum RecordError {
         /// Entries read before.
         after: u64,
     },
+    /// The listing has another number of entries than the record says.
+    Entries {
+        /// What the record says.
+        expected: u64,
+        /// Entries found when that was clear.
+        found: u64,
+    },
     /// The listing's state is not the one that the record commits to.
     Root {
         /// What the record says.
@@ -101,6 +108,9 @@ impl fmt::Display for RecordError {
             }
             Self::Listing { after } => {
                 write!(f, "snapshot's listing is malformed after entry {after}")
+            }
+            Self::Entries { expected, found } => {
+                write!(f, "snapshot's listing has {found} entries, its record says {expected}")
             }
             Self::Root { expected, found } => {
                 write!(f, "snapshot's state has root {found}, its record says {expected}")
@@ -211,7 +221,7 @@ pub fn read<S: ObjectStore + ?Sized>(
 /// Reads a snapshot's whole state and checks that it has the recorded root. O(n) hashes.
 ///
 /// # Errors
-/// [`RecordError::Listing`], [`RecordError::Root`], or whatever reading the listing reports.
+/// [`RecordError::Listing`], [`RecordError::Entries`], [`RecordError::Root`], or whatever reading the listing reports.
 pub fn read_state<S: ObjectStore + ?Sized>(
     store: &S,
     record: &SnapshotRecord,
@@ -224,9 +234,16 @@ pub fn read_state<S: ObjectStore + ?Sized>(
             return Err(RecordError::Listing { after: state.len() as u64 });
         }
         state.write(key, value);
+        if state.len() as u64 > record.entries {
+            break;
+        }
+    }
+    if state.len() as u64 != record.entries {
+        let found = state.len() as u64;
+        return Err(RecordError::Entries { expected: record.entries, found });
     }
     let found = state.root(store.hash_kind());
-    if found != record.root || state.len() as u64 != record.entries {
+    if found != record.root {
         return Err(RecordError::Root { expected: record.root, found });
     }
     Ok(state)

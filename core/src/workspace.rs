@@ -227,7 +227,17 @@ pub fn merge(
 }
 
 /// Makes a merged state hang together by keeping what the preferred side holds.
+///
+/// What a round puts back or removes can break a group of hard links anew, so rounds go on until all is whole. They end: each
+/// brings an entry to what the preferred side holds, for good, or frees another of its links or removes it.
 fn mend(merged: &mut State, preferred: &State) -> Result<(), WorkspaceError> {
+    while entries(merged).is_err() {
+        mend_once(merged, preferred)?;
+    }
+    Ok(())
+}
+
+fn mend_once(merged: &mut State, preferred: &State) -> Result<(), WorkspaceError> {
     let mut delta = Delta::new();
     let decoded = decode_all(merged)?;
     let broken: BTreeSet<&[u8]> = broken_links(&decoded).into_iter().collect();

@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: MIT
-//! Fixtures and helpers shared by the tests in this package.
+//! What the tests of this package, and of the crates beside it, share.
+
+pub mod store_conformance;

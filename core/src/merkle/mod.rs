@@ -21,7 +21,7 @@
 //!
 //! Numbers are little-endian. `00` and `01` are RFC 9162's own prefixes.
 //!
-//! [`verify`] stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
+//! [`verify`](mod@verify) stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
 
 pub mod list;
 pub mod state;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The preimages of a state's commitment, in one place, for those who build it and those who verify it.
 //!
-//! The trie: an entry's leaf belongs at the path that its key digest's bits spell. A subtree without entries is [`EMPTY`]; a
+//! The trie: an entry's leaf belongs at the path that its key digest's bits spell. A subtree without entries is 32 zeros; a
 //! subtree with one entry *is* that entry's leaf, as far towards the top as it can go; any other subtree is a node over its
 //! two halves. So each set of entries has exactly one shape. Expected depth of n entries: log2(n) + 1.33 (Knuth, TAOCP 3,
 //! section 6.3).

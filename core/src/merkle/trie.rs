@@ -49,6 +49,9 @@ impl core::error::Error for ProveError {}
 impl StateTrie {
     /// Hashes the entries, in any order; keys must be distinct. O(n log n), three hashes an entry at the first [`root`].
     ///
+    /// # Panics
+    /// If a key occurs twice: there is no state that holds it with two values.
+    ///
     /// [`root`]: StateTrie::root
     pub fn new<'a>(
         kind: HashKind,
@@ -62,7 +65,7 @@ impl StateTrie {
             })
             .collect();
         leaves.sort_unstable_by_key(|leaf| leaf.key);
-        debug_assert!(leaves.is_sorted_by(|a, b| a.key < b.key), "keys must be distinct");
+        assert!(leaves.is_sorted_by(|a, b| a.key < b.key), "keys must be distinct");
         Self { kind, leaves }
     }
 

@@ -83,7 +83,8 @@ pub(super) fn merge_keys<'a>(
     let mut merge = Merge::default();
     for key in changed_by_them {
         let (before, our, their) = (base(key), ours(key), theirs(key));
-        if our == their {
+        // Their deltas may speak of a key that ends as it began.
+        if our == their || before == their {
             continue;
         }
         let take_theirs = match ChangeKind::between(before, our) {
