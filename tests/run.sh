@@ -81,7 +81,8 @@ need_deny() {
     need_programs cc:build-essential
     [[ -x $deny ]] && return
     say "installing cargo-deny $deny_version, some minutes the first time"
-    cargo install --locked --root "$(dirname "$(dirname "$deny")")" "cargo-deny@$deny_version"
+    # It runs for a second; optimising it would take longer than all of its runs.
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$deny")")" "cargo-deny@$deny_version"
 }
 
 need_reuse() {
@@ -291,7 +292,11 @@ run_step() {
         ((passed += 1))
     fi
 
-    [[ $result == failed ]] && tail -n 100 "$log"
+    if [[ $result == failed ]]; then
+        # Of a failed test, the reason stands far above the end.
+        grep -A 3 ' panicked at ' "$log"
+        tail -n 100 "$log"
+    fi
     echo "   $(paint "$result") in $(clock $((SECONDS - start)))"
     summary+=("$(printf '%-11s %-8s %6s  %s' "$name" "$result" "$(clock $((SECONDS - start)))" "$counts")")
 }
