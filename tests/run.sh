@@ -1,0 +1,351 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Runs everything that must hold before a change is taken. `tests/run.sh --help` lists the steps.
+#
+# A step is a function `step_NAME`; it fetches what it needs, and fails with the first of its commands that does.
+# What cannot be done on this machine is said by the test itself, in a line that begins `privileged, not run: `, or by
+# the step, in one that begins `no network, not run: `. One line stands for one test or step; these lines are collected,
+# named and counted at the end, and what they name never counts as passed.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+steps=(
+    "format      rustfmt would change nothing"
+    "headers     every source file names its licence in its first lines"
+    "reasons     every dependency says what it is for"
+    "shellcheck  shellcheck finds nothing in the scripts"
+    "reuse       every file has a licence and a copyright, by the REUSE specification"
+    "tools       tests of the tools that judge the program"
+    "clippy      clippy finds nothing in any crate, test or benchmark"
+    "docs        the documentation builds without a warning"
+    "targets     the core builds for Linux, WebAssembly and Cortex-M in each set of features"
+    "core        tests of the core, in its smallest set of features and in its default one"
+    "release     the program builds as it is installed"
+    "tests       tests of every crate, of their documentation, and of the program from outside"
+    "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
+    "demo        the bundled example is what its description says"
+    "deny        licences, sources and duplicates of all dependencies"
+    "advisories  no dependency has a known vulnerability"
+)
+quick=(format clippy tests)
+test_steps=(tools core tests)
+
+output=tests/output
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/cascow-tests
+deny_version=0.20.2
+reuse_version=6.2.0
+deny=$cache/cargo-deny-$deny_version/bin/cargo-deny
+reuse=$cache/reuse-$reuse_version/bin/reuse
+
+# Logs are read by programs and by people without a terminal.
+export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never PYTHONDONTWRITEBYTECODE=1
+
+# --- What the steps stand on ---
+
+# Inside a step, standard output is its log; this reaches the person who waits.
+say() {
+    echo "   $*"
+    echo "   $*" >&3
+}
+
+install_packages() {
+    local as_root=()
+    ((EUID == 0)) || as_root=(sudo)
+    if ! command -v apt-get >/dev/null; then
+        echo "missing, and there is no apt-get to install them with; the Debian packages are: $*"
+        return 1
+    fi
+    say "installing Debian packages: $*"
+    "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y "$@"
+}
+
+# Each argument is PROGRAM:PACKAGE.
+need_programs() {
+    local pair missing=()
+    for pair; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+}
+
+need_targets() {
+    local target
+    for target; do
+        [[ -d $(rustc --print target-libdir --target "$target") ]] || rustup target add "$target"
+    done
+}
+
+need_deny() {
+    need_programs cc:build-essential
+    [[ -x $deny ]] && return
+    say "installing cargo-deny $deny_version, some minutes the first time"
+    # It runs for a second; optimising it would take longer than all of its runs.
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$deny")")" "cargo-deny@$deny_version"
+}
+
+need_reuse() {
+    need_programs python3:python3
+    [[ -x $reuse ]] && return
+    python3 -c 'import ensurepip' || install_packages python3-venv
+    say "installing reuse $reuse_version"
+    python3 -m venv "$(dirname "$(dirname "$reuse")")"
+    "$(dirname "$reuse")/pip" install --quiet "reuse==$reuse_version"
+}
+
+# --- The steps ---
+
+step_format() {
+    cargo fmt --version || rustup component add rustfmt
+    cargo fmt --all --check
+}
+
+# Fixtures are frozen bytes, and have their licence from REUSE.toml.
+step_headers() {
+    local file without=0
+    while IFS= read -r -d '' file; do
+        # Written as a pattern, lest `reuse` take this line for a licence of its own.
+        if ! head -n 5 "$file" | grep -q 'SPDX-License-Identifier[:] MIT'; then
+            echo "no SPDX-License-Identifier in the first five lines: $file"
+            without=1
+        fi
+    done < <(git ls-files -z .ci/run '*.rs' '*.sh' '*.py' '*.toml' '*.js' '*.mjs' '*.html' '*.css' '*.md' '*.yml' \
+        ':!tests/fixtures/')
+    return "$without"
+}
+
+# The workspace's own crates need no reason; a comment stands on a line of the entry itself, as headings group several.
+step_reasons() {
+    awk '
+        function verdict() { if (entry != "" && entry !~ /# ./ && entry !~ /path *=/) { print "no reason: " entry; bad = 1 } entry = "" }
+        /^\[/ { verdict(); inside = ($0 == "[workspace.dependencies]"); next }
+        !inside { next }
+        /^[A-Za-z0-9_-]+ *=/ { verdict(); entry = $0; seen++; next }
+        /^#/ || /^$/ { verdict(); next }
+        { entry = entry $0 }
+        END { verdict(); print seen " dependencies"; exit bad || !seen }
+    ' Cargo.toml
+}
+
+# The example's own scripts are broken on purpose.
+step_shellcheck() {
+    need_programs shellcheck:shellcheck
+    git ls-files -z .ci/run '*.sh' ':!host-native/demo/workspace/' | xargs -0 shellcheck
+}
+
+step_reuse() {
+    need_reuse
+    "$reuse" lint
+}
+
+step_tools() {
+    need_programs python3:python3
+    python3 tests/tools/test_tools.py
+}
+
+step_clippy() {
+    need_programs cc:build-essential
+    cargo clippy --version || rustup component add clippy
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+}
+
+step_docs() {
+    need_programs cc:build-essential
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+}
+
+step_targets() {
+    local target features
+    need_programs cc:build-essential
+    need_targets x86_64-unknown-linux-gnu wasm32v1-none thumbv7em-none-eabihf
+    for target in x86_64-unknown-linux-gnu wasm32v1-none thumbv7em-none-eabihf; do
+        for features in sha256 blake3 sha256,blake3; do
+            build_core "$target" "$features"
+            build_core "$target" "alloc,$features"
+        done
+    done
+    for features in sha256 blake3 sha256,blake3; do
+        build_core x86_64-unknown-linux-gnu "std,$features"
+    done
+}
+
+# `cargo rustc` gives the flag to the core alone, so that its dependencies are built once.
+build_core() {
+    echo "== $1: $2"
+    cargo rustc --locked -p cascow-core --lib --no-default-features --target "$1" --features "$2" -- -D warnings
+}
+
+step_core() {
+    need_programs cc:build-essential
+    run_tests -p cascow-core --no-default-features --features alloc,sha256
+    run_tests -p cascow-core
+}
+
+step_release() {
+    need_programs cc:build-essential
+    cargo build --locked --release -p cascow-native
+}
+
+step_tests() {
+    need_programs cc:build-essential python3:python3 setfattr:attr patch:patch busybox:busybox
+    run_tests --workspace
+}
+
+# The output of tests that passed is kept too: it says which of them could not do their work here.
+run_tests() { cargo test --locked --no-fail-fast "$@" -- --show-output; }
+
+step_wasm() {
+    need_targets wasm32-unknown-unknown
+    cargo build --locked -p cascow-wasm --target wasm32-unknown-unknown
+    cargo clippy --locked -p cascow-wasm --target wasm32-unknown-unknown -- -D warnings
+}
+
+step_demo() {
+    need_programs python3:python3
+    python3 host-native/demo/check.py
+}
+
+step_deny() {
+    need_deny
+    "$deny" check licenses bans sources
+}
+
+step_advisories() {
+    need_deny
+    if ! "$deny" fetch db; then
+        echo "no network, not run: advisories: the RustSec database could not be fetched"
+        return
+    fi
+    "$deny" check --disable-fetch advisories
+}
+
+# --- Running and counting ---
+
+not_run_pattern='^(privileged|no network), not run: '
+passed=0 failed=0 summary=() not_run=()
+
+# "PASSED FAILED IGNORED" of a log, as cargo test and Python's unittest count.
+count_tests() {
+    awk '
+        /^test result: /         { passed += $4; failed += $6; ignored += $8 }
+        /^Ran [0-9]+ tests? in / { passed += $2 }
+        /^FAILED \(/             { n = 0; while (match($0, /(failures|errors)=[0-9]+/)) {
+                                       n += substr($0, index($0, "=") + 1); sub(/(failures|errors)=/, "") }
+                                   passed -= n; failed += n }
+        END                      { print passed + 0, failed + 0, ignored + 0 }
+    ' "$1"
+}
+
+# One line for each run of tests that had any.
+show_test_results() {
+    awk '
+        /^ +(Running|Doc-tests) /              { what = $0; sub(/^ +/, "", what); sub(/ \(.*/, "", what) }
+        /^test result: / && $4 + $6 + $8 > 0   { print "   " what ": " $4 " passed, " $6 " failed" }
+        /^test .* FAILED$/ || /^(FAIL|ERROR): / { print "   " $0 }
+        /^Ran [0-9]+ tests? in /               { print "   " $0 }
+    ' "$1"
+}
+
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+
+paint() {
+    local colour
+    case $1 in
+        passed) colour=32 ;;
+        failed) colour=31 ;;
+        *) colour=33 ;;
+    esac
+    if [[ -t 1 && -z ${NO_COLOR:-} ]]; then printf '\e[%dm%s\e[0m' $colour "$1"; else printf '%s' "$1"; fi
+}
+
+run_step() {
+    local name=$1 log=$output/$1.log start=$SECONDS status result=passed counts="" lines=()
+    echo "== $name"
+    # Not in a condition: there, the shell would go on after a command that failed.
+    (set -e && "step_$name") 3>&1 >"$log" 2>&1
+    status=$?
+    mapfile -t lines < <(grep -E "$not_run_pattern" "$log")
+    not_run+=("${lines[@]}")
+    ((status == 0)) || result=failed
+
+    if [[ " ${test_steps[*]} " == *" $name "* ]]; then
+        local ok bad ignored
+        read -r ok bad ignored < <(count_tests "$log")
+        ((ok -= ${#lines[@]}))
+        show_test_results "$log"
+        if ((ignored > 0)); then
+            echo "   $ignored ignored: a test is run, or says why it cannot be"
+            result=failed
+        elif ((ok + bad + ${#lines[@]} == 0)); then
+            echo "   no test was run"
+            result=failed
+        fi
+        [[ $result == failed && $bad == 0 ]] && bad=1
+        counts="$ok passed, $bad failed"
+        ((passed += ok, failed += bad))
+    elif ((status != 0)); then
+        ((failed += 1))
+    elif ((${#lines[@]} > 0)); then
+        result="not run"
+    else
+        ((passed += 1))
+    fi
+
+    if [[ $result == failed ]]; then
+        # Of a failed test, the reason stands far above the end.
+        grep -A 3 ' panicked at ' "$log"
+        tail -n 100 "$log"
+    fi
+    echo "   $(paint "$result") in $(clock $((SECONDS - start)))"
+    summary+=("$(printf '%-11s %-8s %6s  %s' "$name" "$result" "$(clock $((SECONDS - start)))" "$counts")")
+}
+
+summarise() {
+    echo
+    printf '%-11s %-8s %6s  %s\n' step result time tests
+    printf '%s\n' "${summary[@]}"
+    printf '%-11s %-8s %6s\n\n' all "" "$(clock $SECONDS)"
+    if ((${#not_run[@]} > 0)); then
+        echo "${#not_run[@]} not run on this machine, and not counted as passed:"
+        printf '  %s\n' "${not_run[@]}"
+        echo
+    fi
+    echo "Each run of a test counts as one, and so does each step that is not a run of tests. Logs: $output/"
+    echo "$passed passed, $failed failed"
+}
+
+usage() {
+    echo "usage: tests/run.sh [--quick | STEP...]"
+    echo "Without arguments, all steps in this order; --quick runs: ${quick[*]}."
+    echo
+    printf '  %s\n' "${steps[@]}"
+}
+
+main() {
+    local chosen=() step
+    case ${1:-} in
+        --help) usage && return ;;
+        --quick) chosen=("${quick[@]}") ;;
+        "") chosen=("${steps[@]%% *}") ;;
+        *) chosen=("$@") ;;
+    esac
+    for step in "${chosen[@]}"; do
+        if ! printf '%s\n' "${steps[@]%% *}" | grep -qxF -e "$step"; then
+            usage >&2
+            return 2
+        fi
+    done
+    if ! command -v cargo >/dev/null; then
+        echo "cargo is missing: install Rust by rustup, https://rustup.rs" >&2
+        return 2
+    fi
+    mkdir -p "$output"
+    for step in "${chosen[@]}"; do
+        run_step "$step"
+    done
+    summarise
+    ((failed == 0))
+}
+
+main "$@"
