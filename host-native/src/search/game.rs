@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use cascow_core::merkle::StateRoot;
+use cascow_core::search::rand_core::{Rng, SeedableRng};
 use cascow_core::search::{Evaluation, Game, Generator};
 use cascow_core::snapshot::{SnapshotId, SnapshotTree, State};
 use cascow_core::store::ObjectStore;
@@ -66,6 +67,8 @@ pub(super) struct WorkspaceGame<'a> {
     store: &'a FilesystemStore,
     workshop: &'a Workshop,
     actions: &'a [Action],
+    /// The actions' places in the order in which they are offered: the seed decides.
+    order: Vec<usize>,
     score_command: &'a str,
     repeat: u32,
     limits: Limits<'a>,
@@ -92,6 +95,7 @@ impl<'a> WorkspaceGame<'a> {
             store,
             workshop,
             actions: plan.actions,
+            order: shuffled(plan.actions.len(), plan.seed),
             score_command: plan.score_command,
             repeat: plan.repeat,
             limits,
@@ -219,4 +223,16 @@ impl Game for WorkspaceGame<'_> {
         self.scores.insert(position.root, score);
         Ok(evaluation)
     }
+}
+
+/// The numbers below `len` in an order that the seed alone decides: Fisher and Yates's shuffle (TAOCP 2, algorithm 3.4.2P).
+fn shuffled(len: usize, seed: u64) -> Vec<usize> {
+    let mut generator = Generator::seed_from_u64(seed);
+    let mut order: Vec<usize> = (0..len).collect();
+    for last in (1..len).rev() {
+        // The bias of a remainder of 64 bits is below 2^-50 for any list that a person wrote.
+        let pick = generator.next_u64() % (last as u64 + 1);
+        order.swap(last, usize::try_from(pick).unwrap_or(last));
+    }
+    order
 }

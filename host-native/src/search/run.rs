@@ -19,6 +19,11 @@ use crate::directory::{self, ScanOptions};
 use crate::repository::Repository;
 use crate::workspace::{Materialize, Workshop};
 
+/// More than the core's default: on real programs a wrong repair often looks right for a while, and going back to try others
+/// first, in another order, is what finds out. On the bundled example 0.2 needs fewer evaluations but never looks back; at 1
+/// it loses itself in breadth.
+const EXPLORATION: f64 = 0.5;
+
 /// What is searched, and how.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
@@ -128,7 +133,12 @@ pub fn search(
     let mut game = WorkspaceGame::new(repository.store(), &workshop, plan, limits);
     let position = game.start(&base.state)?;
     let depth_limit = plan.depth.unwrap_or(u32::MAX);
-    let settings = Settings { seed: plan.seed, depth_limit, ..Settings::optimisation() };
+    let settings = Settings {
+        seed: plan.seed,
+        depth_limit,
+        exploration: EXPLORATION,
+        ..Settings::optimisation()
+    };
     let mut search = Search::new(settings, position, &mut game).map_err(into_error)?;
     let mut arrivals: Vec<(EdgeId, Arrival)> = Vec::new();
     observe(&Event::Start {
