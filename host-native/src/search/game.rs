@@ -150,9 +150,8 @@ impl Game for WorkspaceGame<'_> {
     }
 
     fn actions(&mut self, position: &Position, out: &mut Vec<(usize, f32)>) -> Result<(), Error> {
-        let unused =
-            self.actions.iter().enumerate().filter(|(index, _)| !position.used.contains(index));
-        out.extend(unused.map(|(index, action)| (index, action.prior)));
+        let unused = self.order.iter().filter(|action| !position.used.contains(action));
+        out.extend(unused.map(|action| (*action, self.actions[*action].prior)));
         Ok(())
     }
 
