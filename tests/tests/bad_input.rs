@@ -57,7 +57,6 @@ fn a_damaged_object_is_named_and_nothing_is_written_from_it() {
             whole[..whole.len() / 2].to_vec(),
             flipped(0),
             flipped(6),
-            flipped(whole.len() - 1),
             flipped(whole.len() / 2),
             [&whole[..], b"more"].concat(),
             vec![0xff; whole.len()],
@@ -144,6 +143,10 @@ fn unknown_versions_and_damaged_files_of_a_repository_are_refused() {
         damaged(".cascow/snapshots", &bytes, &["ls", &snapshot]);
         damaged(".cascow/snapshots", &bytes, &["save", "tree"]);
     }
+    let history = sandbox.path(".cascow/snapshots");
+    fs::rename(&history, sandbox.path("aside")).unwrap();
+    assert!(sandbox.cascow(["log"]).error(4).contains("missing"));
+    fs::rename(sandbox.path("aside"), &history).unwrap();
     for bytes in [&b""[..], b"garbage\n", b"\xff\xfe\n", &[b'0'; 64], &[b'g'; 65]] {
         damaged(".cascow/labels/s", bytes, &["ls", "s"]);
         damaged(".cascow/labels/s", bytes, &["label"]);

@@ -19,13 +19,16 @@ pub(super) fn create(path: &Path) -> Result<(), Error> {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<ContentHash>, Error> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let Some(names) = bytes.strip_prefix(&HEADER) else {
-        return Err(Error::NotARepository {
-            path: path.to_owned(),
-            reason: "the history of snapshots is damaged",
-        });
+    let refuse = |reason| Error::NotARepository { path: path.to_owned(), reason };
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(refuse("the history of snapshots is missing"));
+        }
+        Err(error) => return Err(Error::io("read", path)(error)),
     };
+    let names =
+        bytes.strip_prefix(&HEADER).ok_or_else(|| refuse("the history of snapshots is damaged"))?;
     let (names, _torn) = names.as_chunks::<HASH_LEN>();
     Ok(names.iter().map(|name| ContentHash::from_bytes(*name)).collect())
 }

@@ -57,12 +57,13 @@ impl Label {
 
 pub(super) fn get(dir: &Path, label: &Label) -> Result<Option<ContentHash>, Error> {
     let path = label.path(dir);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", &path)(error)),
     };
-    let hash = text.strip_suffix('\n').and_then(|hex| hex.parse().ok());
+    let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+    let hash = text.and_then(|hex| hex.parse().ok());
     hash.map(Some)
         .ok_or(Error::NotARepository { path, reason: "the label does not hold a snapshot's name" })
 }
