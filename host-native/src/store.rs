@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use cascow_core::frame::{self, Frame, MAX_OBJECT_LEN};
+use cascow_core::frame::{self, Frame, FrameError, MAX_OBJECT_LEN};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -80,7 +80,7 @@ impl ObjectStore for FilesystemStore {
     }
 
     fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
-        let Some(bytes) = read_frame(&self.path(hash))? else {
+        let Some(bytes) = read_frame(&self.path(hash), hash)? else {
             return Err(StoreError::Missing { hash: *hash });
         };
         let open = || Frame::parse(&bytes)?.open(self.kind, hash);
@@ -113,7 +113,7 @@ impl ObjectStore for FilesystemStore {
                     let Some(hash) = name.and_then(|name| name.parse::<ContentHash>().ok()) else {
                         continue;
                     };
-                    let Some(bytes) = read_frame(&path)? else { continue };
+                    let Some(bytes) = read_frame(&path, &hash)? else { continue };
                     let frame =
                         Frame::parse(&bytes).map_err(|error| StoreError::Frame { hash, error })?;
                     visit(ObjectInfo {
@@ -133,13 +133,18 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.path())).collect()
 }
 
-/// A frame's bytes; `None` if there is no such file.
-fn read_frame(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+/// A frame's bytes; `None` if there is no such file. One that is too long to be a frame is not read at all.
+fn read_frame(path: &Path, hash: &ContentHash) -> Result<Option<Vec<u8>>, StoreError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open", path)(error)),
+        Err(error) => return Err(Error::io("open", path)(error).into()),
     };
+    let len = file.metadata().map_err(Error::io("look at", path))?.len();
+    if len > MAX_FRAME_LEN {
+        let error = FrameError::TooLong { declared: len, limit: MAX_FRAME_LEN };
+        return Err(StoreError::Frame { hash: *hash, error });
+    }
     let mut bytes = Vec::new();
     file.take(MAX_FRAME_LEN).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     Ok(Some(bytes))
