@@ -128,16 +128,17 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let wants_json = env::args_os().any(|arg| arg == *"--json");
+    let wants_command = error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if wants_command && !wants_json {
         let _ = error.print();
         return ExitCode::from(2);
     }
-    let text = error.to_string();
+    let text = if wants_command { "a command is missing".to_owned() } else { error.to_string() };
     // The reader's message is its first paragraph; usage and tips follow.
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let message = paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     let message = message.strip_prefix("error: ").unwrap_or(&message);
-    let wants_json = env::args_os().any(|arg| arg == *"--json");
     Output::new(wants_json, false).error("usage", &format!("{message}; see `cascow --help`"));
     ExitCode::from(2)
 }
