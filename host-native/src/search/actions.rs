@@ -55,8 +55,13 @@ const fn default_once() -> bool {
 /// # Errors
 /// [`Error::Misuse`] with line and column of what is wrong in it, [`Error::Io`].
 pub fn read_actions(path: &Path) -> Result<Vec<Action>, Error> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-    parse(&text).map_err(|Fault { at, problem }| {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let parsed = match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(text),
+        Err(error) => Err(Fault { at: error.valid_up_to(), problem: "not UTF-8".to_owned() }),
+    };
+    parsed.map_err(|Fault { at, problem }| {
         let (line, column) = position(&text, at);
         Error::Misuse(format!("{path:?}, line {line}, column {column}: {problem}"))
     })
