@@ -156,7 +156,7 @@ pub fn search(
         if interrupt.load(Ordering::Relaxed) {
             break Stopped::Interrupted;
         }
-        if plan.budget.evaluations.is_some_and(|limit| search.counts().evaluations >= limit) {
+        if plan.budget.evaluations.is_some_and(|limit| report::evaluations(&search) >= limit) {
             break Stopped::Evaluations;
         }
         if plan.budget.time.is_some_and(|limit| start.elapsed() >= limit) {
@@ -178,7 +178,7 @@ pub fn search(
     observe(&Event::End {
         stopped: stopped.name(),
         best: best_score(&search),
-        evaluations: search.counts().evaluations,
+        evaluations: report::evaluations(&search),
     })?;
     let context = report::Context { plan, materializer, stopped, elapsed: start.elapsed() };
     let report = Report::new(&context, repository, &search, &game, &arrivals, (&base, &best))?;
@@ -223,7 +223,7 @@ fn step_event<'e>(
     let score = position.and_then(|position| game.score(&position.root));
     Event::Step {
         step,
-        evaluations: search.counts().evaluations,
+        evaluations: report::evaluations(search),
         from: edge.parent.number(),
         action: report::action_name(search, plan, edge),
         outcome: game.arrival.name(),
