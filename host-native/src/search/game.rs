@@ -11,7 +11,8 @@ use cascow_core::search::{Evaluation, Game, Generator};
 use cascow_core::snapshot::{SnapshotId, SnapshotTree, State};
 use cascow_core::store::ObjectStore;
 
-use super::{Action, Latencies, Plan, Score};
+use super::plan::Plan;
+use super::{Action, Latencies, Score};
 use crate::Error;
 use crate::command::{self, End, Limits};
 use crate::store::FilesystemStore;

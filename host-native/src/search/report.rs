@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Summary;
 use super::game::{Arrival, WorkspaceGame};
-use super::run::{Kept, Plan, Stopped};
+use super::plan::{Kept, Plan, Stopped};
 use crate::Error;
 use crate::patch::patch;
 use crate::repository::Repository;

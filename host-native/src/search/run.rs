@@ -1,90 +1,27 @@
 // SPDX-License-Identifier: MIT
 //! A search from start to end: reads the workspace, lets the core choose, and keeps the best state as a snapshot.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cascow_core::hash::ContentHash;
-use cascow_core::merkle::StateRoot;
 use cascow_core::search::{EdgeId, Outcome as Tried, Search, SearchError, Settings, Step};
 use cascow_core::snapshot::State;
 
+use super::Event;
 use super::game::{Arrival, WorkspaceGame};
+use super::plan::{Kept, Plan, Stopped};
 use super::report::{self, Report};
-use super::{Action, Event};
 use crate::Error;
 use crate::command::Limits;
 use crate::directory::{self, ScanOptions};
 use crate::repository::Repository;
-use crate::workspace::{Materialize, Workshop};
+use crate::workspace::Workshop;
 
 /// More than the core's default: on real programs a wrong repair often looks right for a while, and going back to try others
 /// first, in another order, is what finds out. On the bundled example 0.2 needs fewer evaluations but never looks back; at 1
 /// it loses itself in breadth.
 const EXPLORATION: f64 = 0.5;
-
-/// What is searched, and how.
-#[derive(Clone, Debug)]
-pub struct Plan<'a> {
-    /// The directory; it is read, never written.
-    pub workspace: &'a Path,
-    /// The candidate actions.
-    pub actions: &'a [Action],
-    /// What `sh -c` is given to score a state.
-    pub score_command: &'a str,
-    /// How often each state is scored; the mean counts.
-    pub repeat: u32,
-    /// How long each command may take.
-    pub timeout: Duration,
-    /// Longest way from the base, in actions.
-    pub depth: Option<u32>,
-    /// Where the search's generator starts.
-    pub seed: u64,
-    /// How forks are made.
-    pub materialize: Materialize,
-    /// When to stop.
-    pub budget: Budget,
-}
-
-/// When a search stops, whatever comes first.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// After so many evaluations.
-    pub evaluations: Option<u64>,
-    /// After so much time.
-    pub time: Option<Duration>,
-    /// At a state with this score or more.
-    pub target: f64,
-}
-
-/// Why a search stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// A state reached the target.
-    Target,
-    /// The evaluations were used up.
-    Evaluations,
-    /// The time was used up.
-    Time,
-    /// Nothing is left to try.
-    Exhausted,
-    /// The user wanted it to.
-    Interrupted,
-}
-
-impl Stopped {
-    /// Its name in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Target => "target",
-            Self::Evaluations => "evaluations",
-            Self::Time => "time",
-            Self::Exhausted => "exhausted",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
 
 /// A search that ended. Its base and its best state are snapshots of the repository.
 #[derive(Debug)]
@@ -97,17 +34,6 @@ pub struct Outcome {
     pub stopped: Stopped,
     /// All there is to tell about it.
     pub report: Report,
-}
-
-/// A state that was kept.
-#[derive(Debug)]
-pub struct Kept {
-    /// Its snapshot.
-    pub snapshot: ContentHash,
-    /// Its root.
-    pub root: StateRoot,
-    /// The state.
-    pub state: State,
 }
 
 /// Searches, calling `observe` with every event.
