@@ -3,7 +3,7 @@
 //!
 //! The form is git's: `diff --git` with mode lines, `/dev/null` for what is not there, quoted names where a name has bytes that need
 //! it. A text patch cannot say everything: what it leaves out (binary contents, empty directories, pipes, devices,
-//! attributes) is named in a line that `patch` passes over.
+//! attributes, permissions other than to execute) is named in a line that `patch` passes over.
 
 use cascow_core::blob::{self, Blob};
 use cascow_core::entry::{Entry, EntryKind};
@@ -39,9 +39,9 @@ pub fn patch<S: ObjectStore>(
                 .transpose()
         };
         let (old, new) = (decode(before)?, decode(after)?);
-        // A patch changes a file's content, not its kind: then it takes away and puts there.
+        // A patch changes a file's content, not its kind nor where a link points: then it takes away and puts there.
         match (old, new) {
-            (Some(old), Some(new)) if old.mode & TYPE_BITS != new.mode & TYPE_BITS => {
+            (Some(old), Some(new)) if !old.takes_edits_to(&new) => {
                 write_change(&mut patch, &change.key, Some(&old), None);
                 write_change(&mut patch, &change.key, None, Some(&new));
             }
@@ -117,6 +117,12 @@ fn write_change(patch: &mut Vec<u8>, path: &[u8], old: Option<&Side>, new: Optio
         };
         return line(&[format!("# {kind} {verb}: ").as_bytes(), &quote("", path)]);
     }
+    if let (Some(before), Some(after)) = (old, new) {
+        let is_text = Side::text(old).is_some();
+        if is_text && before.mode == after.mode && Side::text(old) == Side::text(new) {
+            return line(&[b"# attributes, links or permissions modified: ", &quote("", path)]);
+        }
+    }
     line(&[b"diff --git ", &quote("a/", path), b" ", &quote("b/", path)]);
     match (old, new) {
         (None, Some(new)) => line(&[format!("new file mode {:06o}", new.mode).as_bytes()]),
@@ -131,17 +137,23 @@ fn write_change(patch: &mut Vec<u8>, path: &[u8], old: Option<&Side>, new: Optio
         return line(&[b"Binary files ", &said(old, "a/"), b" and ", &said(new, "b/"), b" differ"]);
     };
     if before == after {
-        // Git's mark of an empty file: without it `patch` would not make or remove one.
-        if old.is_none() || new.is_none() {
-            line(&[b"index 0000000..0000000"]);
+        // Git's marks of no file and of an empty one: without them `patch` would not make or remove it.
+        match (old, new) {
+            (None, _) => line(&[b"index 0000000..e69de29"]),
+            (_, None) => line(&[b"index e69de29..0000000"]),
+            _ => {}
         }
         return;
     }
-    // A tab after a name with a space tells `patch` where the name ends.
-    let end = if path.contains(&b' ') { &b"\t"[..] } else { b"" };
-    line(&[b"--- ", &said(old, "a/"), if old.is_some() { end } else { b"" }]);
-    line(&[b"+++ ", &said(new, "b/"), if new.is_some() { end } else { b"" }]);
-    let diff = TextDiff::configure().timeout(MAX_DIFF_TIME).diff_lines(before, after);
+    line(&[b"--- ", &said(old, "a/")]);
+    line(&[b"+++ ", &said(new, "b/")]);
+    // Lines as `patch` knows them: a carriage return alone ends none.
+    let [before, after] =
+        [before, after].map(|text| text.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>());
+    let diff = TextDiff::configure()
+        .timeout(MAX_DIFF_TIME)
+        .newline_terminated(true)
+        .diff_slices(&before, &after);
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         // UNWRAP: writing to memory does not fail.
         hunk.to_writer(&mut *patch).expect("memory takes every write");
@@ -156,6 +168,13 @@ impl Side {
         }
     }
 
+    /// Whether a patch can lead from here to there by changing lines and permissions.
+    fn takes_edits_to(&self, new: &Self) -> bool {
+        let is_link = self.mode & TYPE_BITS == TYPE_SYMLINK;
+        self.mode & TYPE_BITS == new.mode & TYPE_BITS
+            && (!is_link || Self::text(Some(self)) == Self::text(Some(new)))
+    }
+
     /// The lines of a side; those of what is not there are none.
     fn text(side: Option<&Self>) -> Option<&[u8]> {
         match side.map(|side| &side.content) {
@@ -166,10 +185,11 @@ impl Side {
     }
 }
 
-/// A name as git writes it: between quotes, with octal escapes, if a byte of it needs that.
+/// A name as git writes it: between quotes, with octal escapes, if a byte of it needs that. Spaces do here, since `patch` takes
+/// them for the end of a name that is not quoted.
 fn quote(prefix: &str, path: &[u8]) -> Vec<u8> {
     let is_plain = |byte: &u8| (b' '..0x7f).contains(byte) && *byte != b'"' && *byte != b'\\';
-    if path.iter().all(is_plain) {
+    if path.iter().all(|byte| is_plain(byte) && *byte != b' ') {
         return [prefix.as_bytes(), path].concat();
     }
     let mut quoted = format!("\"{prefix}").into_bytes();
