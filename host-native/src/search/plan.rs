@@ -74,7 +74,7 @@ impl Stopped {
 }
 
 /// A state that was kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kept {
     /// Its snapshot.
     pub snapshot: ContentHash,

@@ -100,7 +100,11 @@ pub fn search(
     };
 
     let position = search.node(search.best_node()).unwrap_or(search.root()).state();
-    let best = keep(repository, game.tree.state(position.snapshot)?, Some(base.snapshot))?;
+    let best = if position.root == base.root {
+        base.clone()
+    } else {
+        keep(repository, game.tree.state(position.snapshot)?, Some(base.snapshot))?
+    };
     observe(&Event::End {
         stopped: stopped.name(),
         best: best_score(&search),
@@ -111,22 +115,11 @@ pub fn search(
     Ok(Outcome { base, best, stopped, report })
 }
 
-/// Keeps a state as a snapshot; the base itself needs no second one.
+/// Keeps a state as a snapshot.
 fn keep(repository: &Repository, state: State, parent: Option<ContentHash>) -> Result<Kept, Error> {
-    let unchanged = match parent {
-        Some(parent) => Some((parent, repository.record(&parent)?.root)),
-        None => None,
-    };
-    let root = state.root(cascow_core::store::ObjectStore::hash_kind(repository.store()));
-    let snapshot = match unchanged {
-        Some((parent, parent_root)) if parent_root == root => parent,
-        _ => {
-            let snapshot = repository.write_snapshot(&state, parent)?.snapshot;
-            repository.publish(&snapshot, None)?;
-            snapshot
-        }
-    };
-    Ok(Kept { snapshot, root, state })
+    let written = repository.write_snapshot(&state, parent)?;
+    repository.publish(&written.snapshot, None)?;
+    Ok(Kept { snapshot: written.snapshot, root: written.record.root, state })
 }
 
 fn best_score(search: &Search<WorkspaceGame<'_>>) -> f64 {
