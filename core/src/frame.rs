@@ -29,7 +29,8 @@ pub const MAX_OBJECT_LEN: u64 = 1 << 30;
 
 const MAGIC: [u8; 4] = *b"CCOF";
 const VERSION: u8 = 1;
-const HEADER_LEN: usize = 16;
+/// Bytes of a frame before its payload, and so the most that a frame is longer than its object.
+pub const HEADER_LEN: usize = 16;
 
 /// Deflate cannot grow a byte to more than this many: 258 bytes from two bits, rounded up (zlib's technical notes give 1032).
 const DEFLATE_MAX_RATIO: u64 = 1032;
@@ -169,6 +170,17 @@ impl<'a> Frame<'a> {
             return Err(FrameError::TooLong { declared: raw_len, limit });
         }
         Ok(Self { codec, raw_len, payload })
+    }
+
+    /// The frame, if its object is no longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLong`].
+    pub const fn within(self, limit: u64) -> Result<Self, FrameError> {
+        if self.raw_len > limit {
+            return Err(FrameError::TooLong { declared: self.raw_len, limit });
+        }
+        Ok(self)
     }
 
     /// How the payload is encoded.

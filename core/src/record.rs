@@ -40,6 +40,9 @@ const MAX_KEY_LEN: u32 = 1 << 16;
 const MAX_VALUE_LEN: u32 = 1 << 20;
 const MAX_NOTE_LEN: u32 = 1 << 16;
 
+/// Longest record, in bytes: three times what version 1 fills. It also tells a file's content from a record early.
+const MAX_RECORD_LEN: u64 = 512;
+
 /// A stored snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRecord {
@@ -197,7 +200,7 @@ pub fn read<S: ObjectStore + ?Sized>(
     snapshot: &ContentHash,
 ) -> Result<SnapshotRecord, RecordError> {
     let snapshot = *snapshot;
-    let bytes = store.get(&snapshot)?;
+    let bytes = store.get_within(&snapshot, MAX_RECORD_LEN)?;
     let Some(([m0, m1, m2, m3, version, kind, f0, f1], body)) =
         bytes.split_first_chunk::<HEADER_LEN>()
     else {

@@ -158,9 +158,9 @@ impl ObjectStore for Probe<'_> {
         self.store.put(bytes)
     }
 
-    fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
+    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
         self.gets.set(self.gets.get() + 1);
-        let mut bytes = self.store.get(hash)?;
+        let mut bytes = self.store.get_within(hash, limit)?;
         if self.damaged == Some(*hash) {
             bytes[0] ^= 1;
         }
@@ -447,7 +447,11 @@ fn a_list_in_crumbs_is_refused_before_it_multiplies() {
 fn a_top_longer_than_a_chunk_is_refused() {
     let (store, records, blob) = value_of_chunks();
     let long: Vec<Record> = records.iter().cycle().copied().take(228).collect();
-    assert_eq!(problem(&store, claim(&store, blob.id, &list(&long))), BlobProblem::List);
+    let error = blob::read(&store, &claim(&store, blob.id, &list(&long)), u64::MAX).unwrap_err();
+    let expected = FrameError::TooLong { declared: 228 * 36, limit: 8192 };
+    assert!(
+        matches!(error, BlobError::Store(StoreError::Frame { error, .. }) if error == expected)
+    );
 }
 
 #[test]

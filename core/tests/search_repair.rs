@@ -78,3 +78,18 @@ fn harm_that_looks_good_at_first_is_avoided() {
 fn all_difficulties_together_are_overcome() {
     assert!(median_within("all", 80) <= 69);
 }
+
+#[test]
+fn two_fixes_that_only_gain_together_are_found() {
+    assert!(median_within("plateau", 80) <= 72);
+}
+
+#[test]
+fn a_fix_that_needs_a_shield_is_found() {
+    assert!(median_within("masked", 80) <= 70);
+}
+
+#[test]
+fn gains_hidden_behind_plateaus_and_masks_are_found() {
+    assert!(median_within("hidden", 105) <= 90);
+}

@@ -38,10 +38,11 @@ fn prefixed(bytes: &[u8]) -> Vec<u8> {
 
 impl Proof {
     fn encode(&self) -> Vec<u8> {
+        let digest = naive::key_digest(self.kind, &self.key);
         let (number, terminal) = match &self.terminal {
-            Terminal::Empty => (0, vec![]),
+            Terminal::Empty => (0, digest[24..].to_vec()),
             Terminal::Present(value) => (1, prefixed(value)),
-            Terminal::Other(key, value) => (2, [*key, *value].concat()),
+            Terminal::Other(key, value) => (2, [&digest[24..], key, value].concat()),
         };
         let depth = u16::try_from(self.siblings.len()).unwrap();
         let mut marks = vec![0; self.siblings.len().div_ceil(8)];
@@ -62,7 +63,7 @@ impl Proof {
         .concat()
     }
 
-    /// Reads carelessly; what was read is right if it encodes to the same bytes.
+    /// Reads carelessly (a seal is passed over); what was read is right if it encodes to the same bytes.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut at = 5;
         let mut take = |len: usize| {
@@ -77,12 +78,18 @@ impl Proof {
         let len = number(take(4)?);
         let key = take(len)?.to_vec();
         let terminal = match terminal {
-            0 => Terminal::Empty,
+            0 => {
+                take(8)?;
+                Terminal::Empty
+            }
             1 => {
                 let len = number(take(4)?);
                 Terminal::Present(take(len)?.to_vec())
             }
-            _ => Terminal::Other(take(32)?.try_into().ok()?, take(32)?.try_into().ok()?),
+            _ => {
+                take(8)?;
+                Terminal::Other(take(32)?.try_into().ok()?, take(32)?.try_into().ok()?)
+            }
         };
         let depth = number(take(2)?);
         let marks = take(depth.div_ceil(8))?.to_vec();
@@ -336,20 +343,14 @@ proptest! {
     }
 }
 
-/// A proof of absence names its key, and may hold for other keys as well: then it is accepted as what it says.
 #[test]
-fn a_flipped_bit_is_accepted_only_as_the_truth_about_another_absent_key() {
+fn no_proof_with_a_flipped_bit_is_accepted() {
     for kind in KINDS {
         for (shape, proof, root) in shapes(kind) {
-            let honest = agreed(&proof, &root).unwrap();
             for bit in 0..proof.len() * 8 {
                 let mut altered = proof.clone();
                 altered[bit / 8] ^= 1 << (bit % 8);
-                if let Ok(statement) = agreed(&altered, &root) {
-                    assert_eq!(statement.value, None, "{shape}, bit {bit}");
-                    assert_ne!(statement.key, honest.key, "{shape}, bit {bit}");
-                    assert_true(&statement, shape);
-                }
+                assert!(agreed(&altered, &root).is_err(), "{shape}, bit {bit}");
             }
         }
     }

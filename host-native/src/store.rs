@@ -10,16 +10,13 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use cascow_core::frame::{self, Frame, FrameError, MAX_OBJECT_LEN};
+use cascow_core::frame::{self, Frame, HEADER_LEN, MAX_OBJECT_LEN};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
 use crate::Error;
-
-/// A frame is at most its object and a header; what is longer is not read.
-const MAX_FRAME_LEN: u64 = MAX_OBJECT_LEN + 16;
 
 /// Objects under a directory. Any number of processes may use it at once.
 #[derive(Debug)]
@@ -79,11 +76,11 @@ impl ObjectStore for FilesystemStore {
         Ok(Put { hash, added: is_new.then_some(frame.len() as u64) })
     }
 
-    fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
-        let Some(bytes) = read_frame(&self.path(hash), hash)? else {
+    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let Some(bytes) = read_frame(&self.path(hash), limit)? else {
             return Err(StoreError::Missing { hash: *hash });
         };
-        let open = || Frame::parse(&bytes)?.open(self.kind, hash);
+        let open = || Frame::parse(&bytes)?.within(limit)?.open(self.kind, hash);
         open().map_err(|error| StoreError::Frame { hash: *hash, error })
     }
 
@@ -113,7 +110,7 @@ impl ObjectStore for FilesystemStore {
                     let Some(hash) = name.and_then(|name| name.parse::<ContentHash>().ok()) else {
                         continue;
                     };
-                    let Some(bytes) = read_frame(&path, &hash)? else { continue };
+                    let Some(bytes) = read_frame(&path, MAX_OBJECT_LEN)? else { continue };
                     let frame =
                         Frame::parse(&bytes).map_err(|error| StoreError::Frame { hash, error })?;
                     visit(ObjectInfo {
@@ -133,20 +130,17 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.path())).collect()
 }
 
-/// A frame's bytes; `None` if there is no such file. One that is too long to be a frame is not read at all.
-fn read_frame(path: &Path, hash: &ContentHash) -> Result<Option<Vec<u8>>, StoreError> {
+/// The bytes of a frame whose object has at most `limit`, and of a longer one the beginning; `None` if there is no such file.
+fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open", path)(error).into()),
+        Err(error) => return Err(Error::io("open", path)(error)),
     };
-    let len = file.metadata().map_err(Error::io("look at", path))?.len();
-    if len > MAX_FRAME_LEN {
-        let error = FrameError::TooLong { declared: len, limit: MAX_FRAME_LEN };
-        return Err(StoreError::Frame { hash: *hash, error });
-    }
     let mut bytes = Vec::new();
-    file.take(MAX_FRAME_LEN).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(limit + HEADER_LEN as u64)
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read", path))?;
     Ok(Some(bytes))
 }
 

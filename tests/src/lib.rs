@@ -4,3 +4,8 @@
 pub mod program;
 pub mod sandbox;
 pub mod store_conformance;
+
+/// The README's example, which must run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -7,7 +7,8 @@
 
 use core::num::Wrapping;
 
-use super::scan::GearHash;
+/// The hash of the bytes seen so far. The shift forgets a byte after 64 more.
+pub(super) type GearHash = Wrapping<u64>;
 
 /// `GEAR[b]` is what byte `b` adds to the hash.
 pub(super) static GEAR: [GearHash; 256] = shifted_left(0);

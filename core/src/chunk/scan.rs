@@ -8,10 +8,7 @@
 use core::num::Wrapping;
 use core::ops::ControlFlow;
 
-use super::gear::{GEAR, GEAR_SHIFTED};
-
-/// The hash of the bytes seen so far. The shift forgets a byte after 64 more.
-pub(super) type GearHash = Wrapping<u64>;
+use super::gear::{GEAR, GEAR_SHIFTED, GearHash};
 
 /// Offset of the first byte after which `mask` finds only zeros in the hash, or the hash after all bytes.
 ///

@@ -95,7 +95,7 @@ impl StateTrie {
             (None, None) => Terminal::Empty,
             _ => return Err(ProveError::Value),
         };
-        let header = Header { kind: self.kind, entries: self.entries(), key, terminal };
+        let header = Header { kind: self.kind, entries: self.entries(), key, digest, terminal };
         super::verify::encode(&header, &siblings).ok_or(ProveError::TooLong)
     }
 

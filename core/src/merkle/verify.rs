@@ -16,8 +16,8 @@
 //! | 1 | zero |
 //! | 8 | number of entries in the state |
 //! | 4 + n | length of the key, the key |
-//! | 0 | terminal 0 |
 //! | 4 + n | terminal 1: length of the value, the value |
+//! | 8 | terminal 0 and 2: seal of the key, the last eight bytes of its digest |
 //! | 64 | terminal 2: the other leaf's key digest and value digest |
 //! | 2 | depth: number of siblings, 0 to 256 |
 //! | (depth + 7) / 8 | bit i, from the lowest of the first byte: the sibling at depth i (0 is the topmost) is not empty; the rest zero |
@@ -25,6 +25,11 @@
 //!
 //! Numbers are little-endian. Nothing may follow. Each fact has one encoding: a sibling marked as not empty must not be the
 //! empty digest, and another key's leaf must lie on the path and not be the key's own.
+//!
+//! Why the seal: what shows that one key is absent often shows it of other keys too, namely of all whose digests begin alike.
+//! Without the seal, damage to the key would turn a proof into a true one about a key that nobody asked for; with it, a proof
+//! with any one bit changed is not accepted. (It is no protection against forgery, and need not be: forged or not, an accepted
+//! statement is true.)
 
 use core::fmt;
 
@@ -37,6 +42,9 @@ const VERSION: u8 = 1;
 const TERMINAL_EMPTY: u8 = 0;
 const TERMINAL_PRESENT: u8 = 1;
 const TERMINAL_OTHER: u8 = 2;
+
+/// Bytes of a key's seal: an altered key passes once in 2^64.
+const SEAL_LEN: usize = 8;
 
 /// What an accepted proof says of the state under the root it was verified with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +138,8 @@ pub(super) struct Header<'a> {
     pub(super) kind: HashKind,
     pub(super) entries: u64,
     pub(super) key: &'a [u8],
+    /// The key's digest.
+    pub(super) digest: KeyDigest,
     pub(super) terminal: Terminal<'a>,
 }
 
@@ -140,10 +150,7 @@ pub(super) struct Header<'a> {
 /// [`ProofError::Root`] if the proof is not one for this root; every other [`ProofError`] if the bytes are no proof.
 pub fn verify<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statement<'a>, ProofError> {
     let mut input = Input(proof);
-    let header = read_header(&mut input)?;
-    let Header { kind, entries, key, terminal } = header;
-    let digest = state::key_digest(kind, key);
-
+    let Header { kind, entries, key, digest, terminal } = read_header(&mut input)?;
     let depth = usize::from(u16::from_le_bytes(*input.array()?));
     if depth > MAX_DEPTH {
         return Err(ProofError::NotCanonical);
@@ -203,6 +210,10 @@ fn read_header<'a>(input: &mut Input<'a>) -> Result<Header<'a>, ProofError> {
     }
     let entries = u64::from_le_bytes(*input.array()?);
     let key = input.prefixed()?;
+    let digest = state::key_digest(kind, key);
+    if terminal != TERMINAL_PRESENT && input.array()? != seal(&digest) {
+        return Err(ProofError::NotCanonical);
+    }
     let terminal = match terminal {
         TERMINAL_EMPTY => Terminal::Empty,
         TERMINAL_PRESENT => Terminal::Present { value: input.prefixed()? },
@@ -212,7 +223,13 @@ fn read_header<'a>(input: &mut Input<'a>) -> Result<Header<'a>, ProofError> {
         },
         _ => return Err(ProofError::NotCanonical),
     };
-    Ok(Header { kind, entries, key, terminal })
+    Ok(Header { kind, entries, key, digest, terminal })
+}
+
+/// What ties a proof of absence to its key: the end of the digest, since the beginning is what absent keys share.
+fn seal(digest: &KeyDigest) -> &[u8; SEAL_LEN] {
+    // UNWRAP: a digest is longer than a seal.
+    digest.as_bytes().last_chunk().expect("a seal is part of a digest")
 }
 
 /// What is left of a proof.
@@ -254,12 +271,13 @@ pub(super) fn encode(header: &Header<'_>, siblings: &[Subtree]) -> Option<alloc:
     proof.extend_from_slice(&prefix(header.key)?);
     proof.extend_from_slice(header.key);
     match &header.terminal {
-        Terminal::Empty => {}
+        Terminal::Empty => proof.extend_from_slice(seal(&header.digest)),
         Terminal::Present { value } => {
             proof.extend_from_slice(&prefix(value)?);
             proof.extend_from_slice(value);
         }
         Terminal::Other { key, value } => {
+            proof.extend_from_slice(seal(&header.digest));
             proof.extend_from_slice(key.as_bytes());
             proof.extend_from_slice(value.as_bytes());
         }

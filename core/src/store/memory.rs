@@ -53,10 +53,10 @@ impl ObjectStore for MemoryStore {
         Ok(Put { hash, added })
     }
 
-    fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
+    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
         let frames = self.frames.borrow();
         let bytes = frames.get(hash).ok_or(StoreError::Missing { hash: *hash })?;
-        let open = || Frame::parse(bytes)?.open(self.kind, hash);
+        let open = || Frame::parse(bytes)?.within(limit)?.open(self.kind, hash);
         open().map_err(|error| StoreError::Frame { hash: *hash, error })
     }
 

@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::frame::FrameError;
+use crate::frame::{FrameError, MAX_OBJECT_LEN};
 use crate::hash::{ContentHash, HashKind};
 
 pub use memory::MemoryStore;
@@ -50,8 +50,18 @@ pub trait ObjectStore {
     /// The object's bytes, verified. O(n).
     ///
     /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Frame`] if it is damaged, [`StoreError::Host`] if the host cannot read.
-    fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError>;
+    /// As [`ObjectStore::get_within`].
+    fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
+        self.get_within(hash, MAX_OBJECT_LEN)
+    }
+
+    /// The object's bytes, verified, if they are no more than `limit`: for a reader who knows how long they may be, and does
+    /// not want to hold more on a stranger's word. O(limit).
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Frame`] if it is damaged or longer than `limit`, [`StoreError::Host`] if the
+    /// host cannot read.
+    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError>;
 
     /// Whether the object is there, without reading it.
     ///

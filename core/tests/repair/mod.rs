@@ -27,6 +27,10 @@ pub(crate) struct Variation {
     pub(crate) entangled: usize,
     /// Harmful fixes make a case of their own pass, so that they look good until they break others.
     pub(crate) tempting: bool,
+    /// Two fixes of which neither repairs anything without the other.
+    pub(crate) plateau: bool,
+    /// A fix that breaks more than it repairs until another fix is applied.
+    pub(crate) masked: bool,
     /// Cases that nothing repairs.
     pub(crate) hopeless: usize,
 }
@@ -34,16 +38,18 @@ pub(crate) struct Variation {
 /// A set of fixes, one bit for each.
 pub(crate) type Fixes = u32;
 
-/// Passes when one of `repairs` is applied wholly and nothing of `breaks`.
+/// Passes when one of `repairs` is applied wholly and nothing of `breaks`, unless something of `shields` is applied.
 #[derive(Clone, Default)]
 struct Case {
     repairs: Vec<Fixes>,
     breaks: Fixes,
+    shields: Fixes,
 }
 
 impl Case {
     fn passes(&self, applied: Fixes) -> bool {
-        applied & self.breaks == 0 && self.repairs.iter().any(|&repair| repair & !applied == 0)
+        let broken = applied & self.breaks != 0 && applied & self.shields == 0;
+        !broken && self.repairs.iter().any(|&repair| repair & !applied == 0)
     }
 }
 
@@ -62,10 +68,11 @@ impl Repair {
         let random = &mut Generator::seed_from_u64(seed);
         let good = variation.good;
         let [first, dependent, right, wrong] = [0, 1, 2, good].map(|fix| 1 << fix);
+        let (pair, masked, shield) = (1 << 3 | 1 << 4, 1 << 5, 1 << 6);
         let harmful = [1 << (good + 1), 1 << (good + 2)];
 
         let mut cases = vec![Case::default(); variation.hopeless];
-        cases.extend(vec![Case { repairs: vec![0], breaks: 0 }; 4]);
+        cases.extend(vec![Case { repairs: vec![0], ..Case::default() }; 4]);
         // Every good fix repairs two cases, the right rival a third; chance deals out what is left.
         let dealt = (0..good).chain(0..good).chain([2]).map(|fix| 1 << fix);
         let mut owners: Vec<Fixes> = dealt.collect();
@@ -74,8 +81,10 @@ impl Repair {
         }
         let mut tempts_right = false;
         for owner in owners {
-            let mut case = Case { repairs: vec![owner], breaks: 0 };
-            if owner == dependent {
+            let mut case = Case { repairs: vec![owner], ..Case::default() };
+            if variation.plateau && pair & owner != 0 {
+                case.repairs = vec![pair];
+            } else if owner == dependent {
                 case.repairs = vec![dependent | first];
             } else if owner == right && tempts_right {
                 case.repairs.push(wrong);
@@ -85,6 +94,12 @@ impl Repair {
                 case.breaks = wrong;
             }
             cases.push(case);
+        }
+        if variation.masked {
+            // The first four pass from the start.
+            for case in &mut cases[variation.hopeless..][..4] {
+                (case.breaks, case.shields) = (masked, shield);
+            }
         }
         for _ in 0..variation.entangled {
             let case = below(random, cases.len());
@@ -98,7 +113,7 @@ impl Repair {
             }
         }
         if variation.tempting {
-            cases.extend(harmful.map(|fix| Case { repairs: vec![fix], breaks: 0 }));
+            cases.extend(harmful.map(|fix| Case { repairs: vec![fix], ..Case::default() }));
         }
         assert_eq!(cases.len(), CASES);
 
@@ -157,7 +172,7 @@ impl Game for Repair {
 }
 
 /// The puzzles that the defaults are judged by.
-pub(crate) fn variations() -> [(&'static str, Variation); 8] {
+pub(crate) fn variations() -> [(&'static str, Variation); 11] {
     let plain = Variation { good: 9, ..Variation::default() };
     [
         ("plain", plain),
@@ -167,6 +182,9 @@ pub(crate) fn variations() -> [(&'static str, Variation); 8] {
         ("busy", Variation { busy: true, ..plain }),
         ("entangled", Variation { entangled: 8, ..plain }),
         ("tempting", Variation { tempting: true, ..plain }),
+        ("plateau", Variation { plateau: true, ..plain }),
+        ("masked", Variation { masked: true, ..plain }),
+        ("hidden", Variation { plateau: true, masked: true, exclusive: true, busy: true, ..plain }),
         (
             "all",
             Variation {
@@ -176,6 +194,7 @@ pub(crate) fn variations() -> [(&'static str, Variation); 8] {
                 entangled: 6,
                 tempting: true,
                 hopeless: 3,
+                ..plain
             },
         ),
     ]

@@ -255,7 +255,7 @@ pub(crate) struct Search {
     /// The directory to search from; it is read, never written
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: PathBuf,
-    /// The candidate actions, a TOML file of [[action]] tables
+    /// The candidate actions, a TOML file with a table for each
     #[arg(long, value_name = "FILE")]
     pub(crate) actions: PathBuf,
     /// The command that scores a state, given to sh -c in a private fork
@@ -263,7 +263,7 @@ pub(crate) struct Search {
     pub(crate) score: String,
     #[command(flatten)]
     pub(crate) limits: SearchLimits,
-    /// Stop at a state with this score; it is an error's 1 if none reaches it
+    /// Stop at a state with this score; the exit code is 1 if none reaches it
     #[arg(long, value_name = "SCORE", value_parser = score)]
     pub(crate) target: Option<f64>,
     /// How forks are made: auto, overlay or copy

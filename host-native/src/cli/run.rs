@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `run`: a command in a private fork of a snapshot.
 
+use std::io::IsTerminal;
 use std::process;
 use std::time::Instant;
 
@@ -29,6 +30,10 @@ pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Resul
     };
     let mut command = process::Command::new(program);
     command.args(arguments).current_dir(workspace.path());
+    if std::io::stdin().is_terminal() {
+        // The command is in the background of the terminal: reading from it would stop the command for ever.
+        command.stdin(process::Stdio::null());
+    }
     if output.json {
         // Standard output is the answer's alone.
         command.stdout(process::Stdio::from(std::io::stderr()));

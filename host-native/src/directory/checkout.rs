@@ -12,7 +12,7 @@ use cascow_core::snapshot::State;
 use cascow_core::store::ObjectStore;
 use cascow_core::workspace::{self, WorkspaceEntry};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
+    AtFlags, Dev, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
 };
 use rustix::io::Errno;
 
@@ -107,10 +107,8 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
         Ok(self.done)
     }
 
-    fn create(
-        &mut self,
-        WorkspaceEntry { path, entry, note }: &WorkspaceEntry<'_>,
-    ) -> Result<(), Error> {
+    fn create(&mut self, whole: &WorkspaceEntry<'_>) -> Result<(), Error> {
+        let WorkspaceEntry { path, entry, note } = whole;
         let (parent, name) = split(path);
         if self.current.as_ref().is_none_or(|(current, _)| current != parent) {
             let fd = self.top.directory(parent).map_err(self.fail("open", parent))?;
@@ -149,43 +147,32 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
             }
             EntryKind::Symlink { target } => {
                 rustix::fs::symlinkat(target.as_slice(), dir, name).map_err(fail("create"))?;
-                self.dress_unopened(dir, name, path, note)
+                self.dress_unopened(dir, name, path, None, note)
             }
-            EntryKind::Fifo => self.node(dir, name, path, entry, note, FileType::Fifo, (0, 0)),
+            EntryKind::Fifo => self.node(dir, name, whole, FileType::Fifo, 0),
             EntryKind::CharacterDevice { major, minor } => {
-                self.node(dir, name, path, entry, note, FileType::CharacterDevice, (*major, *minor))
+                let device = rustix::fs::makedev(*major, *minor);
+                self.node(dir, name, whole, FileType::CharacterDevice, device)
             }
             EntryKind::BlockDevice { major, minor } => {
-                self.node(dir, name, path, entry, note, FileType::BlockDevice, (*major, *minor))
+                let device = rustix::fs::makedev(*major, *minor);
+                self.node(dir, name, whole, FileType::BlockDevice, device)
             }
         }
     }
 
-    /// A pipe or device: never opened, since that might wait or do something.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call's worth of an entry, taken apart by its caller"
-    )]
+    /// A pipe or device.
     fn node(
         &self,
         dir: &OwnedFd,
         name: &[u8],
-        path: &[u8],
-        entry: &Entry,
-        note: &Note,
+        WorkspaceEntry { path, entry, note }: &WorkspaceEntry<'_>,
         kind: FileType,
-        (major, minor): (u32, u32),
+        device: Dev,
     ) -> Result<(), Error> {
-        let device = rustix::fs::makedev(major, minor);
         rustix::fs::mknodat(dir, name, kind, Mode::empty(), device)
             .map_err(self.fail("create", path))?;
-        self.own(path, note, |uid, gid| {
-            rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-        })?;
-        // Nobody else writes here while the parent is ours alone: the name still is what was just made.
-        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(entry.mode.into()), AtFlags::empty())
-            .map_err(self.fail("set the mode of", path))?;
-        self.dress_times(dir, name, path, note)
+        self.dress_unopened(dir, name, path, Some(entry.mode), note)
     }
 
     /// Gives an open file or directory its attributes, owner, mode and times: the owner before the mode, because changing it
@@ -201,27 +188,23 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
         rustix::fs::futimens(fd, &times(note)).map_err(self.fail("set the times of", path))
     }
 
+    /// The same for what is not opened, since that might follow a link, wait, or do something. Nobody else writes here while
+    /// the directory is ours alone: the name still is what was just made.
     fn dress_unopened(
         &self,
         dir: &OwnedFd,
         name: &[u8],
         path: &[u8],
+        mode: Option<u16>,
         note: &Note,
     ) -> Result<(), Error> {
-        self.own(path, note, |uid, gid| {
-            rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-        })?;
-        self.dress_times(dir, name, path, note)
-    }
-
-    fn dress_times(
-        &self,
-        dir: &OwnedFd,
-        name: &[u8],
-        path: &[u8],
-        note: &Note,
-    ) -> Result<(), Error> {
-        rustix::fs::utimensat(dir, name, &times(note), AtFlags::SYMLINK_NOFOLLOW)
+        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+        self.own(path, note, |uid, gid| rustix::fs::chownat(dir, name, uid, gid, nofollow))?;
+        if let Some(mode) = mode {
+            rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode.into()), AtFlags::empty())
+                .map_err(self.fail("set the mode of", path))?;
+        }
+        rustix::fs::utimensat(dir, name, &times(note), nofollow)
             .map_err(self.fail("set the times of", path))
     }
 

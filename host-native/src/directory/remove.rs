@@ -31,9 +31,9 @@ pub(super) fn remove_contents(dir: &Path) -> Result<(), Error> {
         let kind = entry.file_type().map_err(Error::io("look at", dir))?;
         let path = entry.path();
         if kind.is_dir() {
-            remove(&path)?
+            remove(&path)?;
         } else {
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         }
     }
     Ok(())

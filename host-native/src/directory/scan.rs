@@ -157,11 +157,11 @@ impl<S: ObjectStore> Scanner<'_, S> {
             return Ok(());
         }
         let inode = (stat.st_dev, stat.st_ino);
-        if stat.st_nlink > 1 {
-            if let Some(group) = self.groups.get_mut(&inode) {
-                group.paths.push(path);
-                return Ok(());
-            }
+        if stat.st_nlink > 1
+            && let Some(group) = self.groups.get_mut(&inode)
+        {
+            group.paths.push(path);
+            return Ok(());
         }
         let found = match kind {
             FileType::RegularFile => self.file(dir, name, &path)?,

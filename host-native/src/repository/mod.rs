@@ -172,10 +172,10 @@ impl Repository {
         if let Ok(hash) = name.parse::<ContentHash>() {
             return snapshots.contains(&hash).then_some(hash).ok_or_else(not_found);
         }
-        if let Ok(label) = name.parse::<Label>() {
-            if let Some(hash) = labels::get(&self.dir.join("labels"), &label)? {
-                return Ok(hash);
-            }
+        if let Ok(label) = name.parse::<Label>()
+            && let Some(hash) = labels::get(&self.dir.join("labels"), &label)?
+        {
+            return Ok(hash);
         }
         let is_prefix =
             name.len() >= MIN_PREFIX_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());

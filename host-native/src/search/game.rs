@@ -11,7 +11,8 @@ use cascow_core::search::{Evaluation, Game, Generator};
 use cascow_core::snapshot::{SnapshotId, SnapshotTree, State};
 use cascow_core::store::ObjectStore;
 
-use super::{Action, Latencies, Plan, Score};
+use super::plan::Plan;
+use super::{Action, Latencies, Score};
 use crate::Error;
 use crate::command::{self, End, Limits};
 use crate::store::FilesystemStore;
@@ -168,7 +169,14 @@ impl Game for WorkspaceGame<'_> {
             return Ok(None);
         }
         let start = Instant::now();
-        let sealed = workspace.seal(self.store)?.state;
+        let sealed = match workspace.seal(self.store) {
+            Err(error) if spoils_workspace(&error) => {
+                self.tally.failed_actions += 1;
+                self.arrival = Arrival::Failed;
+                return Ok(None);
+            }
+            sealed => sealed?.state,
+        };
         let root = sealed.root(self.store.hash_kind());
         self.tally.seal.push(start.elapsed());
         if root == position.root {
@@ -221,6 +229,16 @@ impl Game for WorkspaceGame<'_> {
         let evaluation = evaluation(&score);
         self.scores.insert(position.root, score);
         Ok(evaluation)
+    }
+}
+
+/// Whether a workspace could not be read back for a reason that lies in what the action made of it: it took the directory away,
+/// or left something in it that nobody may read or that no state can hold.
+fn spoils_workspace(error: &Error) -> bool {
+    match error {
+        Error::Unavailable(_) | Error::Misuse(_) => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
+        _ => false,
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Summary;
 use super::game::{Arrival, WorkspaceGame};
-use super::run::{Kept, Plan, Stopped};
+use super::plan::{Kept, Plan, Stopped};
 use crate::Error;
 use crate::patch::patch;
 use crate::repository::Repository;
@@ -46,13 +46,13 @@ pub struct Report {
 /// What was counted and measured in a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
-    /// Nodes evaluated, from the score command or from the cache.
+    /// Times that a state's score was asked for; all but `score_cache_hits` ran the score command.
     pub evaluations: u64,
     /// Different states met; each was scored once.
     pub unique_states: usize,
     /// Actions that led to a state met before.
     pub transpositions: u64,
-    /// Evaluations that needed no score command.
+    /// Times that the score was known already.
     pub score_cache_hits: u64,
     /// Actions that changed nothing.
     pub without_effect: u64,
@@ -170,10 +170,10 @@ impl Report {
             workers: 1,
             resumed: false,
             figures: Figures {
-                evaluations: search.counts().evaluations,
+                evaluations: evaluations(search),
                 unique_states: game.unique_states(),
                 transpositions: tally.transpositions,
-                score_cache_hits: tally.score_cache_hits,
+                score_cache_hits: tally.score_cache_hits + search.counts().transpositions,
                 without_effect: tally.without_effect,
                 failed_actions: tally.failed_actions,
                 elapsed_secs: elapsed.as_secs_f64(),
@@ -196,7 +196,7 @@ impl Report {
             },
             nodes: node_reports(search, game)?,
             edges: edge_reports(context, search, arrivals),
-            curve: curve(search),
+            curve: curve(search, arrivals),
         })
     }
 }
@@ -286,13 +286,20 @@ fn edge_reports(
     arrivals.iter().filter_map(report).collect()
 }
 
-/// Scores in the order of evaluation, which is that of the nodes.
-fn curve(search: &Search<WorkspaceGame<'_>>) -> Vec<CurvePoint> {
+/// Times that a state's score was asked for: of new nodes, and of those that an action led back to.
+pub(super) fn evaluations(search: &Search<WorkspaceGame<'_>>) -> u64 {
+    search.counts().evaluations + search.counts().transpositions
+}
+
+/// The scores in the order in which they were asked for.
+fn curve(search: &Search<WorkspaceGame<'_>>, arrivals: &[(EdgeId, Arrival)]) -> Vec<CurvePoint> {
+    let reached = arrivals.iter().filter_map(|(edge, _)| search.edge(*edge)?.child());
     let mut best = 0.0_f64;
-    let points = search.nodes().enumerate().map(|(before, (id, node))| {
-        let score = node.evaluation().value;
-        best = best.max(score);
-        CurvePoint { evaluation: before + 1, score, best, node: id.number() }
-    });
+    let points =
+        std::iter::once(NodeId::ROOT).chain(reached).enumerate().filter_map(|(before, id)| {
+            let score = search.node(id)?.evaluation().value;
+            best = best.max(score);
+            Some(CurvePoint { evaluation: before + 1, score, best, node: id.number() })
+        });
     points.collect()
 }

@@ -1,90 +1,27 @@
 // SPDX-License-Identifier: MIT
 //! A search from start to end: reads the workspace, lets the core choose, and keeps the best state as a snapshot.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cascow_core::hash::ContentHash;
-use cascow_core::merkle::StateRoot;
 use cascow_core::search::{EdgeId, Outcome as Tried, Search, SearchError, Settings, Step};
 use cascow_core::snapshot::State;
 
+use super::Event;
 use super::game::{Arrival, WorkspaceGame};
+use super::plan::{Kept, Plan, Stopped};
 use super::report::{self, Report};
-use super::{Action, Event};
 use crate::Error;
 use crate::command::Limits;
 use crate::directory::{self, ScanOptions};
 use crate::repository::Repository;
-use crate::workspace::{Materialize, Workshop};
+use crate::workspace::Workshop;
 
 /// More than the core's default: on real programs a wrong repair often looks right for a while, and going back to try others
 /// first, in another order, is what finds out. On the bundled example 0.2 needs fewer evaluations but never looks back; at 1
 /// it loses itself in breadth.
 const EXPLORATION: f64 = 0.5;
-
-/// What is searched, and how.
-#[derive(Clone, Debug)]
-pub struct Plan<'a> {
-    /// The directory; it is read, never written.
-    pub workspace: &'a Path,
-    /// The candidate actions.
-    pub actions: &'a [Action],
-    /// What `sh -c` is given to score a state.
-    pub score_command: &'a str,
-    /// How often each state is scored; the mean counts.
-    pub repeat: u32,
-    /// How long each command may take.
-    pub timeout: Duration,
-    /// Longest way from the base, in actions.
-    pub depth: Option<u32>,
-    /// Where the search's generator starts.
-    pub seed: u64,
-    /// How forks are made.
-    pub materialize: Materialize,
-    /// When to stop.
-    pub budget: Budget,
-}
-
-/// When a search stops, whatever comes first.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// After so many evaluations.
-    pub evaluations: Option<u64>,
-    /// After so much time.
-    pub time: Option<Duration>,
-    /// At a state with this score or more.
-    pub target: f64,
-}
-
-/// Why a search stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// A state reached the target.
-    Target,
-    /// The evaluations were used up.
-    Evaluations,
-    /// The time was used up.
-    Time,
-    /// Nothing is left to try.
-    Exhausted,
-    /// The user wanted it to.
-    Interrupted,
-}
-
-impl Stopped {
-    /// Its name in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Target => "target",
-            Self::Evaluations => "evaluations",
-            Self::Time => "time",
-            Self::Exhausted => "exhausted",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
 
 /// A search that ended. Its base and its best state are snapshots of the repository.
 #[derive(Debug)]
@@ -97,17 +34,6 @@ pub struct Outcome {
     pub stopped: Stopped,
     /// All there is to tell about it.
     pub report: Report,
-}
-
-/// A state that was kept.
-#[derive(Debug)]
-pub struct Kept {
-    /// Its snapshot.
-    pub snapshot: ContentHash,
-    /// Its root.
-    pub root: StateRoot,
-    /// The state.
-    pub state: State,
 }
 
 /// Searches, calling `observe` with every event.
@@ -156,7 +82,7 @@ pub fn search(
         if interrupt.load(Ordering::Relaxed) {
             break Stopped::Interrupted;
         }
-        if plan.budget.evaluations.is_some_and(|limit| search.counts().evaluations >= limit) {
+        if plan.budget.evaluations.is_some_and(|limit| report::evaluations(&search) >= limit) {
             break Stopped::Evaluations;
         }
         if plan.budget.time.is_some_and(|limit| start.elapsed() >= limit) {
@@ -174,33 +100,26 @@ pub fn search(
     };
 
     let position = search.node(search.best_node()).unwrap_or(search.root()).state();
-    let best = keep(repository, game.tree.state(position.snapshot)?, Some(base.snapshot))?;
+    let best = if position.root == base.root {
+        base.clone()
+    } else {
+        keep(repository, game.tree.state(position.snapshot)?, Some(base.snapshot))?
+    };
     observe(&Event::End {
         stopped: stopped.name(),
         best: best_score(&search),
-        evaluations: search.counts().evaluations,
+        evaluations: report::evaluations(&search),
     })?;
     let context = report::Context { plan, materializer, stopped, elapsed: start.elapsed() };
     let report = Report::new(&context, repository, &search, &game, &arrivals, (&base, &best))?;
     Ok(Outcome { base, best, stopped, report })
 }
 
-/// Keeps a state as a snapshot; the base itself needs no second one.
+/// Keeps a state as a snapshot.
 fn keep(repository: &Repository, state: State, parent: Option<ContentHash>) -> Result<Kept, Error> {
-    let unchanged = match parent {
-        Some(parent) => Some((parent, repository.record(&parent)?.root)),
-        None => None,
-    };
-    let root = state.root(cascow_core::store::ObjectStore::hash_kind(repository.store()));
-    let snapshot = match unchanged {
-        Some((parent, parent_root)) if parent_root == root => parent,
-        _ => {
-            let snapshot = repository.write_snapshot(&state, parent)?.snapshot;
-            repository.publish(&snapshot, None)?;
-            snapshot
-        }
-    };
-    Ok(Kept { snapshot, root, state })
+    let written = repository.write_snapshot(&state, parent)?;
+    repository.publish(&written.snapshot, None)?;
+    Ok(Kept { snapshot: written.snapshot, root: written.record.root, state })
 }
 
 fn best_score(search: &Search<WorkspaceGame<'_>>) -> f64 {
@@ -223,7 +142,7 @@ fn step_event<'e>(
     let score = position.and_then(|position| game.score(&position.root));
     Event::Step {
         step,
-        evaluations: search.counts().evaluations,
+        evaluations: report::evaluations(search),
         from: edge.parent.number(),
         action: report::action_name(search, plan, edge),
         outcome: game.arrival.name(),
