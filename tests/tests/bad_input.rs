@@ -313,8 +313,9 @@ fn a_file_that_cannot_be_read_fails_the_save_and_nothing_is_saved() {
     };
     let Some(made) = ordinary(&["init"]) else { return };
     made.done();
-    fs::set_permissions(sandbox.path("home/tree/b"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(sandbox.path("home/sealed/below"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(sandbox.path("home/tree/b"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(sandbox.path("home/sealed/below"), fs::Permissions::from_mode(0o0))
+        .unwrap();
     for (dir, name) in [("tree", "tree/b"), ("sealed", "sealed/below")] {
         let refused = ordinary(&["save", dir, "--label", "x"]).unwrap();
         assert!(refused.error(5).contains(name), "{}", refused.stderr);

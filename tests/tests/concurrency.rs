@@ -60,7 +60,7 @@ fn what_several_writers_save_and_label_at_once_is_all_there() {
 }
 
 #[test]
-fn a_tree_that_changes_while_it_is_saved_gives_a_tree_that_was_there_in_part() {
+fn a_tree_that_changes_while_it_is_saved_is_saved_and_what_vanished_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("tree/steady/kept", "kept");
     let stop = AtomicBool::new(false);

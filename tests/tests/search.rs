@@ -35,6 +35,9 @@ run = "true"
 once = false
 "#;
 
+/// An action that leads to ever new states.
+const ENDLESS: &str = "[[action]]\nname = 'more'\nrun = 'echo x >> a'\nonce = false\n";
+
 fn workspace() -> Sandbox {
     let sandbox = Sandbox::new();
     for name in ["a", "b", "c"] {
@@ -214,7 +217,9 @@ fn a_target_that_is_not_reached_is_a_no() {
     assert!(sandbox.path("out/report.html").exists(), "the results are there all the same");
     assert_eq!(sandbox.cascow(search("echo 0.5", &["--target", "0.6", "--depth", "1"])).code, 1);
     sandbox.cascow(search("echo 0.5", &["--target", "0.5"])).done();
-    assert_eq!(sandbox.json(search("echo 0.5", &["--time", "0.3"]))["stopped"], "exhausted");
+    assert_eq!(sandbox.json(search("echo 0.5", &["--depth", "1"]))["stopped"], "exhausted");
+    sandbox.write("actions.toml", ENDLESS);
+    assert_eq!(sandbox.json(search("echo 0.5", &["--time", "0.3"]))["stopped"], "time");
 }
 
 #[test]
@@ -287,7 +292,7 @@ fn a_mistake_in_an_actions_file_is_named_with_its_line_and_column() {
 
 /// Starts a search that has no end, and waits until it is in the middle of it.
 fn endless(sandbox: &Sandbox) -> (Child, BufReader<std::process::ChildStdout>) {
-    sandbox.write("actions.toml", "[[action]]\nname = 'more'\nrun = 'echo x >> a'\nonce = false\n");
+    sandbox.write("actions.toml", ENDLESS);
     let mut command = sandbox.command(program());
     command.args(search("echo 0.5; sleep 0.02", &["--events", "-", "--evaluations", "1000000"]));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
