@@ -3,7 +3,8 @@
 //!
 //! The form is git's: `diff --git` with mode lines, `/dev/null` for what is not there, quoted names where a name has bytes that need
 //! it. A text patch cannot say everything: what it leaves out (binary contents, empty directories, pipes, devices,
-//! attributes, permissions other than to execute) is named in a line that `patch` passes over.
+//! attributes, permissions other than to execute) is named in a line that `patch` passes over. And GNU patch refuses one thing
+//! that such a diff can say: a file that became a directory, or the other way round.
 
 use cascow_core::blob::{self, Blob};
 use cascow_core::entry::{Entry, EntryKind};

@@ -2,12 +2,13 @@
 //! Objects as files: `objects/xx/yy/hash`, each holding one frame.
 //!
 //! A name appears only when all of its bytes are written (an unnamed file is linked into place; where the filesystem has
-//! none, a temporary one is renamed), and an object that is there is never replaced. Bytes are on the disk after
+//! none, a temporary one is renamed), and an object that is there is never replaced, unless it is damaged. Bytes are on the disk after
 //! [`FilesystemStore::sync`]: one call for a whole batch, made before anything refers to it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cascow_core::frame::{self, Frame, HEADER_LEN, MAX_OBJECT_LEN};
@@ -15,8 +16,12 @@ use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
+use tempfile::NamedTempFile;
 
 use crate::Error;
+
+/// An object's permissions: whoever may enter the repository may read it, and nobody is invited to write.
+const OBJECT_MODE: u32 = 0o444;
 
 /// Objects under a directory. Any number of processes may use it at once.
 #[derive(Debug)]
@@ -68,10 +73,16 @@ impl ObjectStore for FilesystemStore {
     fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
         let hash = self.kind.hash(bytes);
         let path = self.path(&hash);
+        let encode = || frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error });
         if self.refresh(&path)? {
+            // A hit is believed only as far as it can be read: a loss of power before a sync may have left a name with nothing
+            // behind it, and what is acknowledged must be there.
+            if let Err(StoreError::Frame { .. }) = self.get_within(&hash, bytes.len() as u64) {
+                replace(&path, &encode()?)?;
+            }
             return Ok(Put { hash, added: None });
         }
-        let frame = frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error })?;
+        let frame = encode()?;
         let is_new = publish(&path, &frame)?;
         Ok(Put { hash, added: is_new.then_some(frame.len() as u64) })
     }
@@ -132,11 +143,17 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The bytes of a frame whose object has at most `limit`, and of a longer one the beginning; `None` if there is no such file.
 fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    // NONBLOCK: should a pipe stand in an object's place, opening it must not wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(Error::io("open", path)(error)),
     };
+    if !file.metadata().map_err(Error::io("look at", path))?.is_file() {
+        let reason = "something other than a file stands in an object's place";
+        return Err(Error::NotARepository { path: path.to_owned(), reason });
+    }
     let mut bytes = Vec::new();
     file.take(limit + HEADER_LEN as u64)
         .read_to_end(&mut bytes)
@@ -148,10 +165,9 @@ fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
 fn publish(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     // UNWRAP: an object's path has two directories above it.
     let dir = path.parent().expect("objects lie in directories");
-    let write = |mut file: &File| file.write_all(bytes).map_err(Error::io("write", path));
     match unnamed_file(dir) {
-        Ok(file) => {
-            write(&file)?;
+        Ok(mut file) => {
+            file.write_all(bytes).map_err(Error::io("write", path))?;
             let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
             match rustix::fs::linkat(CWD, unnamed.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW) {
                 Ok(()) => return Ok(true),
@@ -164,13 +180,30 @@ fn publish(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
         Err(error) => return Err(Error::io("write in", dir)(error)),
     }
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
-    write(file.as_file())?;
+    let file = named_file(dir, path, bytes)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(Error::io("create", path)(error.error)),
     }
+}
+
+/// Puts whole bytes in a damaged object's place, all of them at once.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    // UNWRAP: an object's path has two directories above it.
+    let dir = path.parent().expect("objects lie in directories");
+    let file = named_file(dir, path, bytes)?;
+    file.persist(path).map(drop).map_err(|error| Error::io("replace", path)(error.error))
+}
+
+/// A temporary file with an object's bytes.
+fn named_file(dir: &Path, path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Error> {
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(OBJECT_MODE))
+        .tempfile_in(dir)
+        .map_err(Error::io("write in", dir))?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    Ok(file)
 }
 
 /// A file without a name in a directory, which is made if need be.
@@ -179,7 +212,7 @@ fn unnamed_file(dir: &Path) -> Result<File, Errno> {
         rustix::fs::open(
             dir,
             OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::from_raw_mode(0o444),
+            Mode::from_raw_mode(OBJECT_MODE),
         )
         .map(File::from)
     };

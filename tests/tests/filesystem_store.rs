@@ -42,6 +42,32 @@ fn an_object_that_is_there_is_never_replaced() {
     assert_eq!(after.mode() & 0o222, 0, "nobody is invited to write into an object");
 }
 
+/// As a loss of power may leave it that came before a sync.
+#[test]
+fn putting_a_damaged_object_again_mends_it() {
+    let (dir, store) = store();
+    let hash = store.put(b"what is acknowledged must be there").unwrap().hash;
+    let path = path(dir.path(), &hash);
+    for damaged in [&b""[..], b"CCOF", b"something else altogether"] {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, damaged).unwrap();
+        assert!(matches!(store.get(&hash), Err(StoreError::Frame { .. })));
+        assert_eq!(store.put(b"what is acknowledged must be there").unwrap().hash, hash);
+        assert_eq!(store.get(&hash).unwrap(), b"what is acknowledged must be there");
+    }
+}
+
+#[test]
+fn a_pipe_in_an_objects_place_is_an_error_and_no_wait() {
+    let (dir, store) = store();
+    let hash = store.put(b"replaced by a pipe").unwrap().hash;
+    let path = path(dir.path(), &hash);
+    fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    assert!(matches!(store.get(&hash), Err(StoreError::Host(_))));
+}
+
 #[test]
 fn a_dedup_hit_refreshes_the_objects_age() {
     let (dir, store) = store();

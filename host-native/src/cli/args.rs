@@ -21,8 +21,8 @@ use clap::{Parser, Subcommand, ValueEnum};
                   Begin with `cascow demo`."
 )]
 pub(crate) struct Args {
-    /// The repository; else the nearest .cascow from here upwards
-    #[arg(long, global = true, value_name = "DIR", env = "CASCOW_REPO", hide_env_values = true)]
+    /// The repository; else $CASCOW_REPO, else the nearest .cascow from here upwards
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) repo: Option<PathBuf>,
     /// Print one JSON document on standard output, and nothing else there
     #[arg(long, global = true)]

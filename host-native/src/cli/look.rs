@@ -110,6 +110,10 @@ pub(super) fn diff(args: &Diff, repository: &Repository, output: &Output) -> Res
     let before = repository.state(&resolve(repository, &args.a)?)?;
     let after = repository.state(&resolve(repository, &args.b)?)?;
     let top = snapshot_path(&args.path);
+    let mut paths = before.iter().chain(after.iter()).map(|(path, _)| path);
+    if !top.is_empty() && !paths.any(|path| is_within(path, &top)) {
+        return Err(no_path(&top));
+    }
     if args.patch && !output.json {
         output.bytes(&patch(repository.store(), &before, &after, |path| is_within(path, &top))?)?;
         return Ok(Answer::Yes);

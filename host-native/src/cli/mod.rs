@@ -75,7 +75,8 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
-    let repo = args.repo;
+    let from_environment = || env::var_os("CASCOW_REPO").filter(|dir| !dir.is_empty());
+    let repo = args.repo.or_else(|| from_environment().map(Into::into));
     let open = || open_repository(repo.clone());
     match args.command {
         Command::Init(init) => save::init(&init, repo, output),
@@ -143,14 +144,18 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// A deep tree is removed with a directory open at each level: let us open as many as we are allowed to.
+/// A deep tree is removed with a directory open at each level: 2,048 levels are the most that a path of 4,095 bytes has. No more
+/// than needed, since commands inherit the limit, and some close every file that they may have.
 fn raise_file_limit() {
+    const ENOUGH: u64 = 4096;
     let limit = rustix::process::getrlimit(Resource::Nofile);
+    let maximum = limit.maximum;
+    if limit.current.is_none_or(|current| current >= ENOUGH) {
+        return;
+    }
+    let current = Some(maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH)));
     // If the system refuses, ordinary trees still work.
-    let _ = rustix::process::setrlimit(
-        Resource::Nofile,
-        Rlimit { current: limit.maximum, maximum: limit.maximum },
-    );
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 /// A path within a snapshot as a person may type it: `./` before and `/` after it mean nothing.
