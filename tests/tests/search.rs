@@ -120,6 +120,17 @@ fn a_search_finds_the_combination_and_leaves_the_workspace_alone() {
 }
 
 #[test]
+fn a_place_for_results_within_the_workspace_is_no_part_of_it() {
+    let sandbox = workspace();
+    let score = score(&sandbox);
+    let root = sandbox.root("w");
+    let answer = sandbox.json(search(&score, &["--out", "w/out"]));
+    assert_eq!(text(&answer["base"]["root"]), root);
+    sandbox.cascow(search(&score, &["--out", "w"])).error(2);
+    assert!(!sandbox.path("w/events.jsonl").exists());
+}
+
+#[test]
 fn the_report_is_one_file_that_loads_nothing() {
     let sandbox = workspace();
     sandbox.write("w/hostile", "</script><script>alert(1)</script>\n");

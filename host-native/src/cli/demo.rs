@@ -33,6 +33,7 @@ pub(super) fn demo(args: &Demo, output: &Output) -> Result<Answer, Error> {
     ));
     let plan = Plan {
         workspace: &workspace,
+        results: None,
         actions: &candidates,
         score_command: bundled::SCORE_COMMAND,
         repeat: 1,

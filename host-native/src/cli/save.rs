@@ -27,7 +27,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     let parent = args.parent.as_deref().map(|name| resolve(repository, name)).transpose()?;
     let options = ScanOptions {
         exclude: exclude(&args.exclude)?,
-        repository: Some(repository.dir().to_owned()),
+        outside: vec![repository.dir().to_owned()],
     };
     let bar = output.byte_bar("saving");
     let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;

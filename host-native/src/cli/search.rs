@@ -31,6 +31,7 @@ pub(super) fn search(
     let actions = search::read_actions(&args.actions)?;
     let plan = Plan {
         workspace: &args.workspace,
+        results: args.out.as_deref(),
         actions: &actions,
         score_command: &args.score,
         repeat: args.repeat,
@@ -40,6 +41,14 @@ pub(super) fn search(
         materialize: args.materialize,
         budget: budget(&args.limits, args.target),
     };
+    if let Some(dir) = &args.out {
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        if is_same(dir, &args.workspace)? {
+            return Err(Error::Misuse(
+                "the workspace is only read; give --out another directory".to_owned(),
+            ));
+        }
+    }
     let events_to_stdout = args.events.as_deref() == Some(Path::new("-"));
     let mut sinks =
         Sinks::open(args.out.as_deref(), args.events.as_deref().filter(|_| !events_to_stdout))?;
@@ -60,6 +69,11 @@ pub(super) fn search(
     }
     let reached = outcome.report.best.score >= args.target.unwrap_or(0.0);
     Ok(reached.into())
+}
+
+fn is_same(a: &Path, b: &Path) -> Result<bool, Error> {
+    let real = |path: &Path| path.canonicalize().map_err(Error::io("find", path));
+    Ok(real(a)? == real(b)?)
 }
 
 pub(super) fn budget(limits: &SearchLimits, target: Option<f64>) -> Budget {
@@ -99,9 +113,6 @@ pub(super) struct Sinks(Vec<(PathBuf, BufWriter<File>)>);
 impl Sinks {
     /// `events.jsonl` in the directory for results, and a file of the user's.
     pub(super) fn open(out: Option<&Path>, events: Option<&Path>) -> Result<Self, Error> {
-        if let Some(dir) = out {
-            fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        }
         let paths =
             out.map(|dir| dir.join("events.jsonl")).into_iter().chain(events.map(Path::to_owned));
         let open = |path: PathBuf| {

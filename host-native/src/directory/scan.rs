@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A directory, read into a state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,8 +28,8 @@ const READ_LEN: usize = 256 * 1024;
 pub struct ScanOptions {
     /// Paths, relative to the directory, that are left out with all that is below them.
     pub exclude: GlobSet,
-    /// A directory that is left out wherever it turns up: the repository that is written to.
-    pub repository: Option<PathBuf>,
+    /// Directories that are left out wherever they turn up: the repository that is written to, the place for results.
+    pub outside: Vec<PathBuf>,
 }
 
 /// A directory as it was read.
@@ -67,15 +67,16 @@ pub fn scan<S: ObjectStore>(
     options: &ScanOptions,
     observe: Observer<'_>,
 ) -> Result<Scan, Error> {
-    let repository = match &options.repository {
-        Some(path) => Some(rustix::fs::stat(path).map_err(Error::io("look at", path))?),
-        None => None,
+    let look = |path: &PathBuf| {
+        let stat = rustix::fs::stat(path).map_err(Error::io("look at", path))?;
+        Ok((stat.st_dev, stat.st_ino))
     };
+    let outside = options.outside.iter().map(look).collect::<Result<_, Error>>()?;
     let mut scanner = Scanner {
         top: Beneath::open(dir)?,
         store,
         exclude: &options.exclude,
-        repository: repository.map(|stat| (stat.st_dev, stat.st_ino)),
+        outside,
         observe,
         buffer: vec![0; READ_LEN],
         scan: Scan::default(),
@@ -92,7 +93,8 @@ struct Scanner<'a, S> {
     top: Beneath,
     store: &'a S,
     exclude: &'a GlobSet,
-    repository: Option<(u64, u64)>,
+    /// Directories to leave out, by device and inode.
+    outside: HashSet<(u64, u64)>,
     observe: Observer<'a>,
     buffer: Vec<u8>,
     scan: Scan,
@@ -116,7 +118,7 @@ impl<S: ObjectStore> Scanner<'_, S> {
         };
         if !path.is_empty() {
             let stat = rustix::fs::fstat(&dir).map_err(self.fail("look at", path))?;
-            if self.repository == Some((stat.st_dev, stat.st_ino)) {
+            if self.outside.contains(&(stat.st_dev, stat.st_ino)) {
                 return Ok(());
             }
             let xattrs = self.xattrs(&dir, path)?;

@@ -16,6 +16,8 @@ use crate::workspace::Materialize;
 pub struct Plan<'a> {
     /// The directory; it is read, never written.
     pub workspace: &'a Path,
+    /// A directory for results, which is no part of the workspace even if it lies in it.
+    pub results: Option<&'a Path>,
     /// The candidate actions.
     pub actions: &'a [Action],
     /// What `sh -c` is given to score a state.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A search from start to end: reads the workspace, lets the core choose, and keeps the best state as a snapshot.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -49,8 +50,8 @@ pub fn search(
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
     let materializer = plan.materialize.choose()?;
-    let options =
-        ScanOptions { repository: Some(repository.dir().to_owned()), ..ScanOptions::default() };
+    let outside = [repository.dir()].into_iter().chain(plan.results).map(Path::to_owned).collect();
+    let options = ScanOptions { outside, ..ScanOptions::default() };
     let base = directory::scan(plan.workspace, repository.store(), &options, &mut |_| {})?.state;
     let base = keep(repository, base, None)?;
 
