@@ -4,9 +4,8 @@
 # Runs everything that must hold before a change is taken. `tests/run.sh --help` lists the steps.
 #
 # A step is a function `step_NAME`; it fetches what it needs, and fails with the first of its commands that does.
-# What cannot be done on this machine is said by the test itself, in a line that begins `privileged, not run: `, or by
-# the step, in one that begins `no network, not run: `. One line stands for one test or step; these lines are collected,
-# named and counted at the end, and what they name never counts as passed.
+# A privileged test that this machine does not allow says so in a line that begins `privileged, not run: `, one for each
+# test; these lines are collected, named and counted at the end, and what they name never counts as passed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
@@ -26,7 +25,6 @@ steps=(
     "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
     "demo        the bundled example is what its description says"
     "deny        licences, sources and duplicates of all dependencies"
-    "advisories  no dependency has a known vulnerability"
 )
 quick=(format clippy tests)
 test_steps=(tools core tests)
@@ -211,18 +209,9 @@ step_deny() {
     "$deny" check licenses bans sources
 }
 
-step_advisories() {
-    need_deny
-    if ! "$deny" fetch db; then
-        echo "no network, not run: advisories: the RustSec database could not be fetched"
-        return
-    fi
-    "$deny" check --disable-fetch advisories
-}
-
 # --- Running and counting ---
 
-not_run_pattern='^(privileged|no network), not run: '
+not_run_pattern='^privileged, not run: '
 passed=0 failed=0 summary=() not_run=()
 
 # "PASSED FAILED IGNORED" of a log, as cargo test and Python's unittest count.

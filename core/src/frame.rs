@@ -148,30 +148,18 @@ impl<'a> Frame<'a> {
         let Some((header, payload)) = bytes.split_first_chunk::<HEADER_LEN>() else {
             return Err(FrameError::Truncated { found: bytes.len() });
         };
-        let [m0, m1, m2, m3, version, codec, f0, f1, raw_len @ ..] = *header;
-        if [m0, m1, m2, m3] != MAGIC {
-            return Err(FrameError::Magic);
-        }
-        if version != VERSION {
-            return Err(FrameError::Version { found: version });
-        }
-        let flags = u16::from_le_bytes([f0, f1]);
-        if flags != 0 {
-            return Err(FrameError::Flags { found: flags });
-        }
-        let raw_len = u64::from_le_bytes(raw_len);
-        let (codec, possible) = match codec {
-            0 => (Codec::Raw, payload.len() as u64),
-            1 => (Codec::Deflate, (payload.len() as u64).saturating_mul(DEFLATE_MAX_RATIO)),
-            found => return Err(FrameError::Codec { found }),
-        };
-        let limit = possible.min(MAX_OBJECT_LEN);
-        if raw_len > limit {
-            return Err(FrameError::TooLong { declared: raw_len, limit });
-        }
+        let (codec, raw_len) = read_header(header, payload.len() as u64)?;
         Ok(Self { codec, raw_len, payload })
     }
 
+    /// The length that a header declares for its object, if it can be with a payload of `payload_len` bytes: for who counts
+    /// objects and reads none. O(1).
+    ///
+    /// # Errors
+    /// As [`Frame::parse`].
+    pub fn declared_len(header: &[u8; HEADER_LEN], payload_len: u64) -> Result<u64, FrameError> {
+        read_header(header, payload_len).map(|(_, raw_len)| raw_len)
+    }
     /// The frame, if its object is no longer than `limit` bytes.
     ///
     /// # Errors
@@ -215,6 +203,32 @@ impl<'a> Frame<'a> {
             Codec::Deflate => inflate(self.payload, raw_len),
         }
     }
+}
+
+/// Checks a header that stands before a payload of this length.
+fn read_header(header: &[u8; HEADER_LEN], payload_len: u64) -> Result<(Codec, u64), FrameError> {
+    let [m0, m1, m2, m3, version, codec, f0, f1, raw_len @ ..] = *header;
+    if [m0, m1, m2, m3] != MAGIC {
+        return Err(FrameError::Magic);
+    }
+    if version != VERSION {
+        return Err(FrameError::Version { found: version });
+    }
+    let flags = u16::from_le_bytes([f0, f1]);
+    if flags != 0 {
+        return Err(FrameError::Flags { found: flags });
+    }
+    let raw_len = u64::from_le_bytes(raw_len);
+    let (codec, possible) = match codec {
+        0 => (Codec::Raw, payload_len),
+        1 => (Codec::Deflate, payload_len.saturating_mul(DEFLATE_MAX_RATIO)),
+        found => return Err(FrameError::Codec { found }),
+    };
+    let limit = possible.min(MAX_OBJECT_LEN);
+    if raw_len > limit {
+        return Err(FrameError::TooLong { declared: raw_len, limit });
+    }
+    Ok((codec, raw_len))
 }
 
 /// Decodes one deflate stream that must use up the whole payload and fill exactly `raw_len` bytes.

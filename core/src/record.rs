@@ -34,8 +34,8 @@ const MAGIC: [u8; 4] = *b"CCSN";
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = 8;
 
-/// Bounds on what one entry of a listing may hold, in bytes: far above a path (4,095), a symbolic link's entry or the 64 KiB
-/// of extended attributes that Linux gives a file, and small enough to allocate on a stranger's word. Readers refuse more.
+/// Bounds on what one entry of a listing may hold, in bytes: far above a path (4,095), a symbolic link's entry or a dozen of
+/// the longest extended attributes (64 KiB each), and small enough to allocate on a stranger's word. Readers refuse more.
 const MAX_KEY_LEN: u32 = 1 << 16;
 const MAX_VALUE_LEN: u32 = 1 << 20;
 const MAX_NOTE_LEN: u32 = 1 << 16;

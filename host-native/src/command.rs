@@ -5,10 +5,12 @@
 //! that nothing it left in the background goes on changing a workspace. (A process that made itself a session of its own
 //! escapes; this is no sandbox.) Of captured output the last part is kept, whatever its length.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -47,6 +49,15 @@ pub enum End {
     Interrupted,
 }
 
+impl Finished {
+    /// The last line of standard error that says anything.
+    pub fn complaint(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.stderr);
+        let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        last.map(str::to_owned)
+    }
+}
+
 impl End {
     /// Whether it ended by itself with code 0.
     pub const fn is_success(self) -> bool {
@@ -61,14 +72,26 @@ pub struct Finished {
     pub end: End,
     /// The end of its standard output, if that was captured.
     pub stdout: Vec<u8>,
+    /// Whether standard output was longer than what was kept.
+    pub stdout_was_cut: bool,
     /// The end of its standard error, if that was captured.
     pub stderr: Vec<u8>,
 }
 
-/// `sh -c COMMAND` in a directory, with nothing on standard input.
-pub fn shell(command: &str, dir: &std::path::Path) -> Command {
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).current_dir(dir).stdin(Stdio::null());
+/// A program in a workspace. Git does not look for a repository above it: a workspace may lie within the user's own.
+pub fn within(program: impl AsRef<OsStr>, workspace: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(workspace);
+    if let Some(above) = workspace.parent() {
+        command.env("GIT_CEILING_DIRECTORIES", above);
+    }
+    command
+}
+
+/// `sh -c COMMAND` in a workspace, with nothing on standard input.
+pub fn shell(command: &str, workspace: &Path) -> Command {
+    let mut shell = within("sh", workspace);
+    shell.arg("-c").arg(command).stdin(Stdio::null());
     shell
 }
 
@@ -105,8 +128,9 @@ pub fn run(mut command: Command, limits: Limits<'_>) -> Result<Finished, Error> 
         (Some(code), _) => End::Exited(code),
         (None, signal) => End::Killed(signal.unwrap_or_default()),
     });
+    let stdout_was_cut = stdout.as_ref().is_some_and(|stream| stream.was_cut);
     let tail = |stream: Option<Stream>| stream.map(|stream| stream.tail).unwrap_or_default();
-    Ok(Finished { end, stdout: tail(stdout), stderr: tail(stderr) })
+    Ok(Finished { end, stdout: tail(stdout), stdout_was_cut, stderr: tail(stderr) })
 }
 
 type Watched = (Option<End>, Option<Stream>, Option<Stream>);
@@ -156,6 +180,7 @@ fn watch(child: &mut Child, limits: Limits<'_>, start: Instant) -> io::Result<Wa
 struct Stream {
     pipe: File,
     tail: Vec<u8>,
+    was_cut: bool,
     is_open: bool,
 }
 
@@ -163,7 +188,7 @@ impl Stream {
     fn new(pipe: OwnedFd) -> io::Result<Self> {
         let flags = rustix::fs::fcntl_getfl(&pipe)?;
         rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
-        Ok(Self { pipe: pipe.into(), tail: Vec::new(), is_open: true })
+        Ok(Self { pipe: pipe.into(), tail: Vec::new(), was_cut: false, is_open: true })
     }
 
     /// Reads what is there, up to a pipe's fill, and keeps the end of it.
@@ -180,6 +205,7 @@ impl Stream {
                     self.tail.extend_from_slice(&buffer[..count]);
                     let excess = self.tail.len().saturating_sub(TAIL_LEN);
                     self.tail.drain(..excess);
+                    self.was_cut |= excess > 0;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -193,7 +219,6 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn finish(command: &str, limits: Limits<'_>) -> Finished {
         capture(shell(command, Path::new("/")), limits).unwrap()
@@ -217,9 +242,16 @@ mod tests {
         let finished = finish("sleep 1000 & echo $!; wait", limits);
         assert_eq!(finished.end, End::TimedOut);
         let child: i32 = String::from_utf8(finished.stdout).unwrap().trim().parse().unwrap();
-        // Killed, it goes as soon as its new parent has waited for it; until then it is a zombie.
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z ") || state.contains(") X "), "{state}");
+        // Killed, it dies as soon as it is given the processor, and goes when its new parent has waited for it.
+        let start = Instant::now();
+        loop {
+            let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") || state.contains(") X ") {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{state}");
+            std::thread::yield_now();
+        }
     }
 
     #[test]

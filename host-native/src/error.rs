@@ -47,12 +47,12 @@ pub enum Error {
         /// How it was named.
         name: String,
     },
-    /// A prefix stands for several snapshots.
-    #[error("{prefix:?} is the beginning of {count} snapshots' names; give more digits")]
+    /// A label or prefix stands for several snapshots.
+    #[error("{name:?} stands for {count} snapshots; give all 64 digits of the one that is meant")]
     Ambiguous {
-        /// The prefix.
-        prefix: String,
-        /// How many names begin with it.
+        /// The label or prefix.
+        name: String,
+        /// How many it stands for.
         count: usize,
     },
     /// The caller asked for what makes no sense.
@@ -97,10 +97,14 @@ impl Error {
     /// The family this error belongs to, whatever wraps it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                ErrorKind::NotFound
-            }
-            Self::Io { .. } | Self::Unavailable(_) | Self::Interrupted => ErrorKind::Environment,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::AlreadyExists => ErrorKind::Usage,
+                _ => ErrorKind::Environment,
+            },
+            Self::Unavailable(_) | Self::Interrupted => ErrorKind::Environment,
             Self::NoRepository { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. } | Self::Misuse(_) | Self::Tree(_) | Self::Prove(_) => {
                 ErrorKind::Usage

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`error`] | what can go wrong, with path and operation |
+//! | [`replace`] | files that are written whole or not at all |
 //! | [`store`] | objects as files |
 //! | [`repository`] | a store, the history of its snapshots, and their labels |
 //! | [`directory`] | directory trees to states and back |
@@ -25,6 +26,7 @@ pub mod command;
 pub mod directory;
 pub mod error;
 pub mod patch;
+pub mod replace;
 pub mod repository;
 pub mod search;
 pub mod store;

@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cascow_core::frame::{self, Frame, HEADER_LEN, MAX_OBJECT_LEN};
+use cascow_core::frame::{self, Frame, FrameError, HEADER_LEN};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -77,10 +77,16 @@ impl ObjectStore for FilesystemStore {
         if self.refresh(&path)? {
             // A hit is believed only as far as it can be read: a loss of power before a sync may have left a name with nothing
             // behind it, and what is acknowledged must be there.
-            if let Err(StoreError::Frame { .. }) = self.get_within(&hash, bytes.len() as u64) {
-                replace(&path, &encode()?)?;
+            match self.get_within(&hash, bytes.len() as u64) {
+                Ok(_) => return Ok(Put { hash, added: None }),
+                Err(StoreError::Frame { .. }) => {
+                    replace(&path, &encode()?)?;
+                    return Ok(Put { hash, added: None });
+                }
+                // Removed meanwhile: it is put as any other.
+                Err(StoreError::Missing { .. }) => {}
+                Err(error) => return Err(error),
             }
-            return Ok(Put { hash, added: None });
         }
         let frame = encode()?;
         let is_new = publish(&path, &frame)?;
@@ -113,22 +119,22 @@ impl ObjectStore for FilesystemStore {
         &self,
         visit: &mut dyn FnMut(ObjectInfo) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for first in list(&self.dir)? {
-            for second in list(&first)? {
+        for first in directories(&self.dir)? {
+            for second in directories(&first)? {
                 for path in list(&second)? {
                     let name = path.file_name().and_then(|name| name.to_str());
                     // What does not bear a name of ours is not ours: a temporary file of a writer, say.
                     let Some(hash) = name.and_then(|name| name.parse::<ContentHash>().ok()) else {
                         continue;
                     };
-                    let Some(bytes) = read_frame(&path, MAX_OBJECT_LEN)? else { continue };
-                    let frame =
-                        Frame::parse(&bytes).map_err(|error| StoreError::Frame { hash, error })?;
-                    visit(ObjectInfo {
-                        hash,
-                        stored_len: bytes.len() as u64,
-                        raw_len: frame.raw_len(),
-                    })?;
+                    let Some((header, stored_len)) = read_header(&path)? else { continue };
+                    let fail = |error| StoreError::Frame { hash, error };
+                    let Some(header) = header.first_chunk() else {
+                        return Err(fail(FrameError::Truncated { found: header.len() }));
+                    };
+                    let payload_len = stored_len.saturating_sub(HEADER_LEN as u64);
+                    let raw_len = Frame::declared_len(header, payload_len).map_err(fail)?;
+                    visit(ObjectInfo { hash, stored_len, raw_len })?;
                 }
             }
         }
@@ -136,13 +142,18 @@ impl ObjectStore for FilesystemStore {
     }
 }
 
+/// The directories in a directory: what else is there is not ours.
+fn directories(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(list(dir)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
 fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(dir).map_err(Error::io("list", dir))?;
     entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.path())).collect()
 }
 
-/// The bytes of a frame whose object has at most `limit`, and of a longer one the beginning; `None` if there is no such file.
-fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+/// An object's file; `None` if there is none.
+fn open(path: &Path) -> Result<Option<File>, Error> {
     // NONBLOCK: should a pipe stand in an object's place, opening it must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -154,11 +165,26 @@ fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let reason = "something other than a file stands in an object's place";
         return Err(Error::NotARepository { path: path.to_owned(), reason });
     }
+    Ok(Some(file))
+}
+
+/// The bytes of a frame whose object has at most `limit`, and of a longer one the beginning; `None` if there is no such file.
+fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    let Some(file) = open(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
-    file.take(limit + HEADER_LEN as u64)
+    file.take(limit.saturating_add(HEADER_LEN as u64))
         .read_to_end(&mut bytes)
         .map_err(Error::io("read", path))?;
     Ok(Some(bytes))
+}
+
+/// The beginning of a frame, as far as its header goes, and the length of it all; `None` if there is no such file.
+fn read_header(path: &Path) -> Result<Option<(Vec<u8>, u64)>, Error> {
+    let Some(file) = open(path)? else { return Ok(None) };
+    let stored_len = file.metadata().map_err(Error::io("look at", path))?.len();
+    let mut header = Vec::new();
+    file.take(HEADER_LEN as u64).read_to_end(&mut header).map_err(Error::io("read", path))?;
+    Ok(Some((header, stored_len)))
 }
 
 /// Gives the bytes their name, all of them at once; false if the name was there already.

@@ -7,12 +7,13 @@
 //! forked from.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::str::FromStr;
 
 use cascow_core::snapshot::State;
 use cascow_core::store::ObjectStore;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
@@ -95,7 +96,8 @@ impl Workshop {
         for entry in fs::read_dir(work_dir).map_err(Error::io("list", work_dir))? {
             let path = entry.map_err(Error::io("list", work_dir))?.path();
             if lock(&path, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                directory::remove(&path)?;
+                // What cannot be removed must not keep others from working.
+                let _ = directory::remove(&path);
             }
         }
         let dir = TempDir::with_prefix_in("", work_dir).map_err(Error::io("write in", work_dir))?;
@@ -111,7 +113,8 @@ impl Workshop {
     pub fn fork<S: ObjectStore>(&self, state: &State, store: &S) -> Result<Workspace, Error> {
         let dir = TempDir::with_prefix_in("", self.dir.path())
             .map_err(Error::io("write in", self.dir.path()))?;
-        let workspace = Workspace { dir: Some(dir) };
+        let inode = inode(dir.path())?;
+        let workspace = Workspace { dir: Some(dir), inode };
         directory::checkout(state, store, workspace.path(), &mut |_| {})?;
         Ok(workspace)
     }
@@ -124,8 +127,11 @@ impl Drop for Workshop {
     }
 }
 
+/// Locks a directory, and nothing that stands in its place.
 fn lock(dir: &Path, operation: FlockOperation) -> Result<File, Error> {
-    let file = File::open(dir).map_err(Error::io("open", dir))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(dir, flags, Mode::empty()).map_err(Error::io("open", dir))?;
+    let file = File::from(file);
     loop {
         match rustix::fs::flock(&file, operation) {
             Ok(()) => return Ok(file),
@@ -140,6 +146,8 @@ fn lock(dir: &Path, operation: FlockOperation) -> Result<File, Error> {
 pub struct Workspace {
     /// `None` only while it is being dropped.
     dir: Option<TempDir>,
+    /// The directory itself, whatever stands under its name later.
+    inode: (u64, u64),
 }
 
 impl Workspace {
@@ -153,14 +161,20 @@ impl Workspace {
     /// # Errors
     /// [`Error::Unavailable`] if the directory is gone, else those of [`directory::scan`].
     pub fn seal<S: ObjectStore>(&self, store: &S) -> Result<Scan, Error> {
-        let path: PathBuf = self.path().to_owned();
-        if !path.is_dir() {
+        // A link or another directory in its place is not what was forked, and may lead anywhere.
+        if inode(self.path()).ok() != Some(self.inode) {
             return Err(Error::Unavailable(
                 "the command moved or removed its workspace; nothing was kept".to_owned(),
             ));
         }
-        directory::scan(&path, store, &ScanOptions::default(), &mut |_| {})
+        directory::scan(self.path(), store, &ScanOptions::default(), &mut |_| {})
     }
+}
+
+/// Device and number of what stands under a name, a link not followed.
+fn inode(path: &Path) -> Result<(u64, u64), Error> {
+    let stat = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+    Ok((stat.dev(), stat.ino()))
 }
 
 impl Drop for Workspace {

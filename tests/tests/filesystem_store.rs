@@ -66,6 +66,7 @@ fn a_pipe_in_an_objects_place_is_an_error_and_no_wait() {
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
     assert!(matches!(store.get(&hash), Err(StoreError::Host(_))));
+    assert!(matches!(store.put(b"replaced by a pipe"), Err(StoreError::Host(_))));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Content-addressed, copy-on-write states for tree search: save, fork, change, score and verify directory trees.
 #[derive(Debug, Parser)]
 #[command(
+    name = "cascow",
     version,
     max_term_width = 100,
     subcommand_required = true,

@@ -106,7 +106,8 @@ fn describe(outcome: &Outcome, dir: &Path) -> String {
     let times = |summary: &Summary| {
         format!("p50 {:.2} ms, p95 {:.2} ms", summary.p50 as f64 / 1e3, summary.p95 as f64 / 1e3)
     };
-    let dir = dir.display();
+    let dir = quoted(&dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
+    let cascow = program();
     format!(
         "{found}: tests passed {} -> {}\n\n{actions}\n\
          changed        {files} files, +{} -{} lines\n\
@@ -118,8 +119,8 @@ fn describe(outcome: &Outcome, dir: &Path) -> String {
          its root       {}\n\n\
          See it:     {dir}/report.html\n\
          Apply it:   cd {dir}/invoice && patch -p1 < ../best.patch && {}\n\
-         Verify it:  cascow verify {dir}/best.proof --root {}\n\
-         Look in:    cascow --repo {dir} diff --patch {} {}\n",
+         Verify it:  {cascow} verify {dir}/best.proof --root {}\n\
+         Look in:    {cascow} --repo {dir} diff --patch {} {}\n",
         percent(base.score),
         percent(best.score),
         lines('+', "+++ "),
@@ -139,4 +140,28 @@ fn describe(outcome: &Outcome, dir: &Path) -> String {
         &base.snapshot[..12],
         &best.snapshot[..12],
     )
+}
+
+/// How to call this program from here: by its name if the shell would find it, else by its path.
+fn program() -> String {
+    let Ok(path) = std::env::current_exe() else { return "cascow".to_owned() };
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    if path.parent().is_some_and(|dir| std::env::split_paths(&search).any(|place| place == dir)) {
+        return "cascow".to_owned();
+    }
+    match std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()) {
+        Some(below) => quoted(below),
+        None => quoted(&path),
+    }
+}
+
+/// A path as a shell takes it whole.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(is_plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

@@ -98,7 +98,9 @@ fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "cascow", &mut script);
-            output.bytes(&script)?;
+            let script = String::from_utf8_lossy(&script);
+            let answer = serde_json::json!({ "shell": shell.to_string(), "script": script });
+            output.answer(&answer, || script.to_string())?;
             Ok(Answer::Yes)
         }
     }

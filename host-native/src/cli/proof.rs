@@ -6,7 +6,9 @@ use std::io::{IsTerminal, Read};
 
 use cascow_core::entry::Entry;
 use cascow_core::merkle::{Statement, state};
+use cascow_core::workspace;
 use cascow_native::Error;
+use cascow_native::replace::replace;
 use cascow_native::repository::Repository;
 use serde_json::json;
 
@@ -25,11 +27,17 @@ pub(super) fn prove(
     let record = repository.record(&resolve(repository, &args.snapshot)?)?;
     let state = cascow_core::record::read_state(repository.store(), &record)?;
     let path = snapshot_path(&args.path);
+    if !workspace::is_path(&path) {
+        let path = printable(&path);
+        return Err(Error::Misuse(format!(
+            "{path:?} is no path of a snapshot: it must be relative and plain"
+        )));
+    }
     let value = state.get(&path);
     let kind = cascow_core::store::ObjectStore::hash_kind(repository.store());
     let proof = state.trie(kind).prove(&path, value.map(|value| &*value.bytes))?;
     match &args.output {
-        Some(file) => fs::write(file, &proof).map_err(Error::io("write", file))?,
+        Some(file) => replace(file, &proof)?,
         None if output.json => {}
         None if std::io::stdout().is_terminal() => {
             return Err(Error::Misuse("a proof is no text; use -o FILE".to_owned()));

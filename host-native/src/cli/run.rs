@@ -28,8 +28,8 @@ pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Resul
     let [program, arguments @ ..] = args.command.as_slice() else {
         return Err(Error::Misuse("no command to run".to_owned()));
     };
-    let mut command = process::Command::new(program);
-    command.args(arguments).current_dir(workspace.path());
+    let mut command = command::within(program, workspace.path());
+    command.args(arguments);
     if std::io::stdin().is_terminal() {
         // The command is in the background of the terminal: reading from it would stop the command for ever.
         command.stdin(process::Stdio::null());

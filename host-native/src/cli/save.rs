@@ -25,6 +25,10 @@ pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Resul
 
 pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Result<Answer, Error> {
     let parent = args.parent.as_deref().map(|name| resolve(repository, name)).transpose()?;
+    let dir = args.dir.canonicalize().map_err(Error::io("open", &args.dir))?;
+    if dir.starts_with(repository.dir()) {
+        return Err(Error::Misuse(format!("{dir:?} is the repository itself or part of it")));
+    }
     let options = ScanOptions {
         exclude: exclude(&args.exclude)?,
         outside: vec![repository.dir().to_owned()],
@@ -105,6 +109,9 @@ fn observer(bar: &ProgressBar) -> impl FnMut(Progress) {
 fn exclude(patterns: &[String]) -> Result<GlobSet, Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
+        if pattern.trim_matches('/').is_empty() {
+            return Err(Error::Misuse(format!("--exclude {pattern:?} would leave out everything")));
+        }
         let anchored = match pattern.strip_prefix('/') {
             Some(from_top) => from_top.to_owned(),
             None if pattern.trim_end_matches('/').contains('/') => pattern.clone(),

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use cascow_core::store::ObjectStore;
 use cascow_native::Error;
 use cascow_native::patch::patch;
+use cascow_native::replace::replace;
 use cascow_native::repository::Repository;
 use cascow_native::search::{self, Budget, Event, Figures, Outcome, Plan, Report, Stopped};
 use serde_json::{Value, json};
@@ -41,6 +42,7 @@ pub(super) fn search(
         materialize: args.materialize,
         budget: budget(&args.limits, args.target),
     };
+    fs::read_dir(&args.workspace).map_err(Error::io("read", &args.workspace))?;
     if let Some(dir) = &args.out {
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         if is_same(dir, &args.workspace)? {
@@ -95,6 +97,9 @@ pub(super) fn observe_search(
 ) -> Result<Outcome, Error> {
     let bar = output.figure_bar("searching");
     let outcome = search::search(repository, plan, interrupt, &mut |event| {
+        if let Event::Start { score: 0.0, feedback: Some(feedback), .. } = event {
+            output.message(&format!("the workspace as it is scores 0: {feedback}"));
+        }
         if let Event::Step { step, evaluations, best, .. } = event {
             bar.set_message(format!(
                 "best {best:.4}, {evaluations} evaluations, {step} actions tried"
@@ -147,15 +152,18 @@ pub(super) fn write_results(
 ) -> Result<(), Error> {
     let store = repository.store();
     let (base, best) = (&outcome.base.state, &outcome.best.state);
-    let write = |name: &str, bytes: &[u8]| {
-        let path = dir.join(name);
-        fs::write(&path, bytes).map_err(Error::io("write", &path))
-    };
+    let write = |name: &str, bytes: &[u8]| replace(&dir.join(name), bytes);
     write("best.patch", &patch(store, base, best, |_| true)?)?;
     write("report.html", search::html(&outcome.report)?.as_bytes())?;
-    if let Some(change) = base.diff(best).first() {
-        let value = best.get(&change.key).map(|value| &*value.bytes);
-        write("best.proof", &best.trie(store.hash_kind()).prove(&change.key, value)?)?;
+    let proof = dir.join("best.proof");
+    match base.diff(best).first() {
+        Some(change) => {
+            let value = best.get(&change.key).map(|value| &*value.bytes);
+            replace(&proof, &best.trie(store.hash_kind()).prove(&change.key, value)?)?;
+        }
+        // An earlier search's proof must not pass for one of this.
+        None if proof.exists() => fs::remove_file(&proof).map_err(Error::io("remove", &proof))?,
+        None => {}
     }
     Ok(())
 }

@@ -41,6 +41,9 @@ pub(super) fn remove_contents(dir: &Path) -> Result<(), Error> {
 
 /// Lets us into every directory of a tree that is ours, as far as we may.
 fn unlock(dir: &Path) {
+    if !fs::symlink_metadata(dir).is_ok_and(|there| there.is_dir()) {
+        return; // a link in its place leads to what is not ours
+    }
     // What cannot be unlocked cannot be removed: removing reports it.
     let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

@@ -311,7 +311,7 @@ impl<S: ObjectStore> Scanner<'_, S> {
         }
     }
 
-    /// Names each group of hard links after its first path, and drops what stands below a directory that vanished.
+    /// Names each group of hard links after its first path.
     fn finish(mut self) -> Result<Scan, Error> {
         for (_, Group { entry, note, mut paths }) in std::mem::take(&mut self.groups) {
             paths.sort();

@@ -15,11 +15,13 @@
 //! Feature flags as in ext4. None is defined yet; since all that this build does may write, it refuses both of the latter.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use cascow_core::hash::HashKind;
 
 use crate::Error;
+use crate::replace::replace;
 
 const MAGIC: [u8; 6] = *b"CASCOW";
 const VERSION: u8 = 1;
@@ -30,13 +32,17 @@ pub(super) fn write(path: &Path, kind: HashKind) -> Result<(), Error> {
     let mut bytes = [0; LEN];
     bytes[..6].copy_from_slice(&MAGIC);
     bytes[6..9].copy_from_slice(&[VERSION, kind.id(), STORE_FILES]);
-    super::replace(path, &bytes)
+    replace(path, &bytes)
 }
 
 pub(super) fn read(path: &Path) -> Result<HashKind, Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            if path.with_file_name("snapshots").exists() {
+                let reason = "it has a history of snapshots, but this file is missing";
+                return Err(Error::NotARepository { path: path.to_owned(), reason });
+            }
             return Err(Error::NoRepository { path: path.parent().unwrap_or(path).to_owned() });
         }
         Err(error) => return Err(Error::io("read", path)(error)),

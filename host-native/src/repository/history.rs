@@ -11,11 +11,12 @@ use std::path::Path;
 use cascow_core::hash::{ContentHash, HASH_LEN};
 
 use crate::Error;
+use crate::replace::replace;
 
 const HEADER: [u8; 8] = *b"CCSL\x01\0\0\0";
 
 pub(super) fn create(path: &Path) -> Result<(), Error> {
-    super::replace(path, &HEADER)
+    replace(path, &HEADER)
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<ContentHash>, Error> {

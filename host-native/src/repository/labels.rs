@@ -11,6 +11,7 @@ use cascow_core::hash::ContentHash;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::Error;
+use crate::replace::replace;
 
 /// Longest label, in bytes: percent-encoded it is still a file name.
 const MAX_LEN: usize = 80;
@@ -89,7 +90,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<(Label, ContentHash)>, Error> {
 
 /// The caller holds the repository's lock.
 pub(super) fn set(dir: &Path, label: &Label, snapshot: &ContentHash) -> Result<(), Error> {
-    super::replace(&label.path(dir), format!("{snapshot}\n").as_bytes())
+    replace(&label.path(dir), format!("{snapshot}\n").as_bytes())
 }
 
 /// The caller holds the repository's lock.

@@ -50,14 +50,15 @@ impl Repository {
     /// [`Error::Misuse`] if there is one already, [`Error::Io`].
     pub fn init(dir: &Path, kind: HashKind) -> Result<Self, Error> {
         let dir = dir.join(DIR_NAME);
-        let format = dir.join("format");
-        if format.exists() {
-            return Err(Error::Misuse(format!("{dir:?} is a repository already")));
+        let (format, history) = (dir.join("format"), dir.join("snapshots"));
+        // The history counts as well: a repository that lost its format must not lose that too.
+        if format.exists() || history.exists() {
+            return Err(Error::Misuse(format!("{dir:?} holds a repository already")));
         }
         for path in [dir.join("objects"), dir.join("labels"), dir.join("work")] {
             fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
-        history::create(&dir.join("snapshots"))?;
+        history::create(&history)?;
         format::write(&format, kind)?;
         Self::open(&dir)
     }
@@ -69,7 +70,10 @@ impl Repository {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let inner = dir.join(DIR_NAME);
         let dir = if inner.is_dir() { inner } else { dir.to_owned() };
-        let dir = dir.canonicalize().map_err(|_| Error::NoRepository { path: dir.clone() })?;
+        let dir = dir.canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NoRepository { path: dir.clone() },
+            _ => Error::io("open", &dir)(error),
+        })?;
         let kind = format::read(&dir.join("format"))?;
         let store = FilesystemStore::new(kind, dir.join("objects"));
         Ok(Self { dir, store })
@@ -162,7 +166,7 @@ impl Repository {
         labels::delete(&self.dir.join("labels"), label)
     }
 
-    /// The snapshot that a text names: a hash of 64 digits, else a label, else the beginning of a hash.
+    /// The snapshot that a text names: a hash of 64 digits, a label, or the beginning of a hash.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::Io`].
@@ -172,23 +176,22 @@ impl Repository {
         if let Ok(hash) = name.parse::<ContentHash>() {
             return snapshots.contains(&hash).then_some(hash).ok_or_else(not_found);
         }
-        if let Ok(label) = name.parse::<Label>()
-            && let Some(hash) = labels::get(&self.dir.join("labels"), &label)?
-        {
-            return Ok(hash);
+        let mut found: Vec<ContentHash> = Vec::new();
+        if let Ok(label) = name.parse::<Label>() {
+            found.extend(labels::get(&self.dir.join("labels"), &label)?);
         }
-        let is_prefix =
-            name.len() >= MIN_PREFIX_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_prefix {
-            return Err(not_found());
+        let is_prefix = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if name.len() >= MIN_PREFIX_DIGITS && is_prefix(name) {
+            let prefix = name.to_ascii_lowercase();
+            found
+                .extend(snapshots.into_iter().filter(|hash| hash.to_string().starts_with(&prefix)));
         }
-        let prefix = name.to_ascii_lowercase();
-        let found: Vec<ContentHash> =
-            snapshots.into_iter().filter(|hash| hash.to_string().starts_with(&prefix)).collect();
+        found.sort();
+        found.dedup();
         match found[..] {
             [] => Err(not_found()),
             [hash] => Ok(hash),
-            _ => Err(Error::Ambiguous { prefix, count: found.len() }),
+            _ => Err(Error::Ambiguous { name: name.to_owned(), count: found.len() }),
         }
     }
 
@@ -217,16 +220,4 @@ impl Repository {
             .map_err(Error::io("lock", &path))?;
         Ok(file)
     }
-}
-
-/// Replaces a file's content at once and durably: a new file, synced, renamed over the old one, the directory synced.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    use std::io::Write;
-    // UNWRAP: only files inside a repository are replaced.
-    let dir = path.parent().expect("a repository's files lie in a directory");
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
-    file.as_file().sync_all().map_err(Error::io("sync", path))?;
-    file.persist(path).map_err(|error| Error::io("replace", path)(error.error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
 }

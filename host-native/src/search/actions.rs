@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +11,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::Error;
+
+/// Longest file of actions, in bytes: more than anyone writes, and not all that a device may give.
+const MAX_LEN: u64 = 16 << 20;
 
 /// A candidate action.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +59,14 @@ const fn default_once() -> bool {
 /// # Errors
 /// [`Error::Misuse`] with line and column of what is wrong in it, [`Error::Io`].
 pub fn read_actions(path: &Path) -> Result<Vec<Action>, Error> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let file = fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_LEN + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > MAX_LEN {
+        return Err(Error::Misuse(format!(
+            "{path:?} is longer than a file of actions may be, 16 MiB"
+        )));
+    }
     let text = String::from_utf8_lossy(&bytes);
     let parsed = match std::str::from_utf8(&bytes) {
         Ok(text) => parse(text),

@@ -13,6 +13,8 @@ pub enum Event<'a> {
         root: String,
         /// Its score.
         score: f64,
+        /// What the score command said of it, or complained of.
+        feedback: Option<String>,
         /// Its entries.
         entries: usize,
         /// Number of candidate actions.
@@ -40,7 +42,7 @@ pub enum Event<'a> {
         score: Option<f64>,
         /// The best score so far.
         best: f64,
-        /// What the score command said.
+        /// What the score command said of it; of an action that failed, its complaint.
         feedback: Option<&'a str>,
     },
     /// The search is over.

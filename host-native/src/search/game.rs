@@ -83,6 +83,8 @@ pub(super) struct WorkspaceGame<'a> {
     pub(super) tally: Tally,
     /// What the last action led to.
     pub(super) arrival: Arrival,
+    /// Why it failed, if it did and said so.
+    pub(super) complaint: Option<String>,
 }
 
 impl<'a> WorkspaceGame<'a> {
@@ -106,6 +108,7 @@ impl<'a> WorkspaceGame<'a> {
             standing: None,
             tally: Tally::default(),
             arrival: Arrival::New,
+            complaint: None,
         }
     }
 
@@ -166,6 +169,11 @@ impl Game for WorkspaceGame<'_> {
         if !finished.end.is_success() {
             self.tally.failed_actions += 1;
             self.arrival = Arrival::Failed;
+            self.complaint = match finished.end {
+                End::TimedOut => Some("the action ran out of time".to_owned()),
+                End::Killed(signal) => Some(format!("the action was killed by signal {signal}")),
+                _ => finished.complaint(),
+            };
             return Ok(None);
         }
         let start = Instant::now();
@@ -173,6 +181,7 @@ impl Game for WorkspaceGame<'_> {
             Err(error) if spoils_workspace(&error) => {
                 self.tally.failed_actions += 1;
                 self.arrival = Arrival::Failed;
+                self.complaint = Some(error.to_string());
                 return Ok(None);
             }
             sealed => sealed?.state,

@@ -71,6 +71,7 @@ pub fn search(
     observe(&Event::Start {
         root: base.root.to_string(),
         score: search.root().evaluation().value,
+        feedback: game.score(&base.root).and_then(|score| score.feedback.clone()),
         entries: base.state.len(),
         actions: plan.actions.len(),
         seed: plan.seed,
@@ -151,7 +152,10 @@ fn step_event<'e>(
         root: position.map(|position| position.root.to_string()),
         score: score.map(|score| score.value),
         best: best_score(search),
-        feedback: score.and_then(|score| score.feedback.as_deref()),
+        feedback: match game.arrival {
+            Arrival::Failed => game.complaint.as_deref(),
+            _ => score.and_then(|score| score.feedback.as_deref()),
+        },
     }
 }
 

@@ -40,6 +40,9 @@ impl Score {
             End::Exited(_) => {}
         }
         let text = String::from_utf8_lossy(&finished.stdout);
+        if finished.stdout_was_cut && !text.trim_end().contains('\n') {
+            return Self::zero("the score command's last line is longer than 64 KiB");
+        }
         let last = text.trim_end().lines().next_back().unwrap_or_default().trim();
         let said = match last.parse::<f64>() {
             Ok(score) => Some(ScoreLine { score, terminal: false, feedback: None }),
@@ -54,7 +57,7 @@ impl Score {
             }
             None => {
                 let value = if finished.end.is_success() { 1.0 } else { 0.0 };
-                Self { value, terminal: false, feedback: None }
+                Self { value, terminal: false, feedback: finished.complaint() }
             }
         }
     }
@@ -78,7 +81,12 @@ mod tests {
     use super::*;
 
     fn read(end: End, stdout: &str) -> Score {
-        Score::read(&Finished { end, stdout: stdout.into(), stderr: Vec::new() })
+        Score::read(&Finished {
+            end,
+            stdout: stdout.into(),
+            stdout_was_cut: false,
+            stderr: b"warn\n\nsh: no such command\n".into(),
+        })
     }
 
     #[test]
@@ -96,6 +104,24 @@ mod tests {
             assert_eq!(read(End::Exited(0), garbage).value, 1.0, "{garbage}");
             assert_eq!(read(End::Exited(3), garbage).value, 0.0, "{garbage}");
         }
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_run_says_why() {
+        let score = read(End::Exited(127), "");
+        assert_eq!((score.value, score.feedback.as_deref()), (0.0, Some("sh: no such command")));
+    }
+
+    #[test]
+    fn a_last_line_whose_beginning_is_lost_is_not_believed() {
+        let cut = |stdout: &str| {
+            let stdout = stdout.into();
+            let (end, stderr) = (End::Exited(0), Vec::new());
+            Score::read(&Finished { end, stdout, stdout_was_cut: true, stderr }).value
+        };
+        assert_eq!(cut("xxxxx\"}\n"), 0.0);
+        assert_eq!(cut("5\n"), 0.0);
+        assert_eq!(cut("xxxxx\n0.5\n"), 0.5);
     }
 
     #[test]
