@@ -81,6 +81,15 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
+    /// The kind's name in messages and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+        }
+    }
+
     /// How what a key maps to went from `before` to `after`; `None` if it did not.
     pub fn between(before: Option<&Value>, after: Option<&Value>) -> Option<Self> {
         match (before, after) {

@@ -6,9 +6,9 @@ use cascow_native::Error;
 use cascow_native::repository::{Label, Repository};
 use serde_json::{Value, json};
 
+use super::Answer;
 use super::args::LabelArgs;
 use super::output::{Output, short};
-use super::{Answer, resolve};
 
 pub(super) fn label(
     args: &LabelArgs,
@@ -36,7 +36,7 @@ pub(super) fn label(
     }
     let snapshot = match &args.snapshot {
         Some(name) => {
-            let snapshot = resolve(repository, name)?;
+            let snapshot = repository.resolve(name)?;
             repository.set_label(label, &snapshot)?;
             snapshot
         }

@@ -12,9 +12,9 @@ use cascow_native::repository::Repository;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
+use super::Answer;
 use super::args::Log;
 use super::output::{Output, short};
-use super::{Answer, resolve};
 
 /// A snapshot with its record and labels.
 struct Logged {
@@ -51,7 +51,7 @@ pub(super) fn log(args: &Log, repository: &Repository, output: &Output) -> Resul
         labels.entry(snapshot).or_default().push(label.to_string());
     }
     let names = match &args.snapshot {
-        Some(name) => ancestry(repository, resolve(repository, name)?)?,
+        Some(name) => ancestry(repository, repository.resolve(name)?)?,
         None => repository.snapshots()?,
     };
     let mut logged = Vec::with_capacity(names.len());

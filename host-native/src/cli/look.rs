@@ -7,14 +7,14 @@ use cascow_core::blob::{Blob, BlobReader};
 use cascow_core::entry::{Entry, EntryKind};
 use cascow_core::snapshot::ChangeKind;
 use cascow_core::workspace::{self, WorkspaceEntry};
+use cascow_native::Error;
 use cascow_native::patch::patch;
 use cascow_native::repository::Repository;
-use cascow_native::{Error, search};
 use serde::Serialize;
 
 use super::args::{Cat, Diff, Ls};
 use super::output::{JsonContent, JsonPath, Output, printable};
-use super::{Answer, is_within, resolve, snapshot_path};
+use super::{Answer, is_within, snapshot_path};
 
 #[derive(Serialize)]
 struct Listed {
@@ -27,7 +27,7 @@ struct Listed {
 }
 
 pub(super) fn ls(args: &Ls, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let state = repository.state(&resolve(repository, &args.snapshot)?)?;
+    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
     let top = snapshot_path(&args.path);
     let entries = workspace::entries(&state)?;
     let listed: Vec<&WorkspaceEntry<'_>> =
@@ -69,7 +69,7 @@ pub(super) fn ls(args: &Ls, repository: &Repository, output: &Output) -> Result<
 }
 
 pub(super) fn cat(args: &Cat, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let state = repository.state(&resolve(repository, &args.snapshot)?)?;
+    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
     let path = snapshot_path(&args.path);
     let value = state.get(&path).ok_or_else(|| no_path(&path))?;
     let WorkspaceEntry { entry, note, .. } = workspace::decode(&path, value)?;
@@ -107,8 +107,8 @@ struct Changed {
 }
 
 pub(super) fn diff(args: &Diff, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let before = repository.state(&resolve(repository, &args.a)?)?;
-    let after = repository.state(&resolve(repository, &args.b)?)?;
+    let before = repository.state(&repository.resolve(&args.a)?)?;
+    let after = repository.state(&repository.resolve(&args.b)?)?;
     let top = snapshot_path(&args.path);
     let mut paths = before.iter().chain(after.iter()).map(|(path, _)| path);
     if !top.is_empty() && !paths.any(|path| is_within(path, &top)) {
@@ -129,7 +129,7 @@ pub(super) fn diff(args: &Diff, repository: &Repository, output: &Output) -> Res
     let json: Vec<Changed> = changes
         .iter()
         .map(|(change, patch)| Changed {
-            change: search::change_name(change.kind),
+            change: change.kind.name(),
             path: JsonPath::new(&change.key),
             patch: patch.as_ref().map(|patch| String::from_utf8_lossy(patch).into_owned()),
         })

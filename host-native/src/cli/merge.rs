@@ -8,9 +8,9 @@ use cascow_native::repository::Repository;
 use serde::Serialize;
 use serde_json::json;
 
+use super::Answer;
 use super::args::{Merge, Side};
 use super::output::{JsonPath, Output, printable, short};
-use super::{Answer, resolve};
 
 #[derive(Serialize)]
 struct Conflict {
@@ -24,10 +24,10 @@ pub(super) fn merge(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let ours_name = resolve(repository, &args.ours)?;
-    let base = repository.state(&resolve(repository, &args.base)?)?;
+    let ours_name = repository.resolve(&args.ours)?;
+    let base = repository.state(&repository.resolve(&args.base)?)?;
     let ours = repository.state(&ours_name)?;
-    let theirs = repository.state(&resolve(repository, &args.theirs)?)?;
+    let theirs = repository.state(&repository.resolve(&args.theirs)?)?;
     let policy = match args.prefer {
         None => Policy::Report,
         Some(Side::Ours) => Policy::Ours,

@@ -24,9 +24,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use cascow_native::Error;
 use cascow_native::error::ErrorKind;
 use cascow_native::repository::Repository;
-use cascow_native::{Error, repository};
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{CommandFactory, Parser};
 use rustix::process::{Resource, Rlimit};
@@ -176,12 +176,4 @@ fn snapshot_path(path: &OsString) -> Vec<u8> {
 /// Whether `path` is `top` or below it; everything is below the empty path.
 fn is_within(path: &[u8], top: &[u8]) -> bool {
     top.is_empty() || path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-}
-
-/// A snapshot's name, with what it stands for.
-fn resolve(
-    repository: &repository::Repository,
-    name: &str,
-) -> Result<cascow_core::hash::ContentHash, Error> {
-    repository.resolve(name)
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::args::{Prove, Verify};
 use super::output::{JsonPath, Output, hex, printable};
-use super::{Answer, resolve, snapshot_path};
+use super::{Answer, snapshot_path};
 
 /// Longest proof that is read, in bytes: its key and value are bounded by what a listing holds, the rest by the trie's depth.
 const MAX_PROOF_LEN: u64 = 2 << 20;
@@ -24,7 +24,7 @@ pub(super) fn prove(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let record = repository.record(&resolve(repository, &args.snapshot)?)?;
+    let record = repository.record(&repository.resolve(&args.snapshot)?)?;
     let state = cascow_core::record::read_state(repository.store(), &record)?;
     let path = snapshot_path(&args.path);
     if !workspace::is_path(&path) {

@@ -5,18 +5,18 @@ use std::io::IsTerminal;
 use std::process;
 use std::time::Instant;
 
+use cascow_native::Error;
 use cascow_native::command::{self, End, Limits};
 use cascow_native::repository::Repository;
 use cascow_native::workspace::Workshop;
-use cascow_native::{Error, search};
 use serde_json::{Value, json};
 
 use super::args::Run;
 use super::output::{JsonPath, Output, printable, short};
-use super::{Answer, interrupt_flag, resolve};
+use super::{Answer, interrupt_flag};
 
 pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let parent = resolve(repository, &args.snapshot)?;
+    let parent = repository.resolve(&args.snapshot)?;
     let before = repository.state(&parent)?;
     let materializer = args.materialize.choose()?;
     let interrupt = interrupt_flag()?;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Resul
         .iter()
         .map(|change| {
             let mut item = serde_json::to_value(JsonPath::new(&change.key)).unwrap_or_default();
-            item["change"] = search::change_name(change.kind).into();
+            item["change"] = change.kind.name().into();
             item
         })
         .collect();

@@ -10,9 +10,9 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::json;
 
+use super::Answer;
 use super::args::{Checkout, Init, Save};
 use super::output::{JsonPath, Output, printable, short};
-use super::{Answer, resolve};
 
 pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Result<Answer, Error> {
     let dir = args.dir.clone().or(repo).unwrap_or_else(|| PathBuf::from("."));
@@ -24,7 +24,7 @@ pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Resul
 }
 
 pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let parent = args.parent.as_deref().map(|name| resolve(repository, name)).transpose()?;
+    let parent = args.parent.as_deref().map(|name| repository.resolve(name)).transpose()?;
     let dir = args.dir.canonicalize().map_err(Error::io("open", &args.dir))?;
     if dir.starts_with(repository.dir()) {
         return Err(Error::Misuse(format!("{dir:?} is the repository itself or part of it")));
@@ -80,7 +80,7 @@ pub(super) fn checkout(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let state = repository.state(&resolve(repository, &args.snapshot)?)?;
+    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
     let bar = output.byte_bar("writing");
     let done = directory::checkout(&state, repository.store(), &args.dir, &mut observer(&bar))?;
     bar.finish_and_clear();

@@ -18,6 +18,6 @@ pub use actions::{Action, read_actions};
 pub use events::Event;
 pub use latency::{Latencies, Summary};
 pub use plan::{Budget, Kept, Plan, Stopped};
-pub use report::{BaseReport, BestReport, Figures, Report, change_name, html};
+pub use report::{BaseReport, BestReport, Figures, Report, html};
 pub use run::{Outcome, search};
 pub use score::Score;

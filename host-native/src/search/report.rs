@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cascow_core::search::{EdgeId, NodeId, Search};
-use cascow_core::snapshot::{Change, ChangeKind};
+use cascow_core::snapshot::Change;
 use serde::Serialize;
 
 use super::Summary;
@@ -222,15 +222,6 @@ pub(super) fn action_name<'p>(
     action.and_then(|index| plan.actions.get(*index)).map_or("", |action| &action.name)
 }
 
-/// The name of a change in JSON.
-pub fn change_name(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Modified => "modified",
-        ChangeKind::Deleted => "deleted",
-    }
-}
-
 fn node_reports(
     search: &Search<WorkspaceGame<'_>>,
     game: &WorkspaceGame<'_>,
@@ -241,7 +232,7 @@ fn node_reports(
         let changes =
             game.tree.diff(start, position.snapshot)?.into_iter().map(|Change { key, kind }| {
                 ChangeReport {
-                    change: change_name(kind),
+                    change: kind.name(),
                     path: String::from_utf8_lossy(&key).into_owned(),
                 }
             });
