@@ -33,21 +33,33 @@ pub fn patch<S: ObjectStore>(
 ) -> Result<Vec<u8>, Error> {
     let mut patch = Vec::new();
     for change in before.diff(after).iter().filter(|change| wanted(&change.key)) {
-        let decode = |state: &'_ State| {
-            state
-                .get(&change.key)
-                .map(|value| Side::read(store, &workspace::decode(&change.key, value)?))
-                .transpose()
-        };
-        let (old, new) = (decode(before)?, decode(after)?);
-        // A patch changes a file's content, not its kind nor where a link points: then it takes away and puts there.
-        match (old, new) {
-            (Some(old), Some(new)) if !old.takes_edits_to(&new) => {
-                write_change(&mut patch, &change.key, Some(&old), None);
-                write_change(&mut patch, &change.key, None, Some(&new));
-            }
-            (old, new) => write_change(&mut patch, &change.key, old.as_ref(), new.as_ref()),
+        patch.append(&mut patch_path(store, before, after, &change.key)?);
+    }
+    Ok(patch)
+}
+
+/// The part of the patch that is about one path. O(log n) and its text.
+///
+/// # Errors
+/// As [`patch`].
+pub fn patch_path<S: ObjectStore>(
+    store: &S,
+    before: &State,
+    after: &State,
+    path: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let decode = |state: &State| {
+        let read = |value| Side::read(store, &workspace::decode(path, value)?);
+        state.get(path).map(read).transpose()
+    };
+    let mut patch = Vec::new();
+    // A patch changes a file's content, not its kind nor where a link points: then it takes away and puts there.
+    match (decode(before)?, decode(after)?) {
+        (Some(old), Some(new)) if !old.takes_edits_to(&new) => {
+            write_change(&mut patch, path, Some(&old), None);
+            write_change(&mut patch, path, None, Some(&new));
         }
+        (old, new) => write_change(&mut patch, path, old.as_ref(), new.as_ref()),
     }
     Ok(patch)
 }

@@ -8,7 +8,7 @@ use cascow_core::entry::{Entry, EntryKind};
 use cascow_core::snapshot::ChangeKind;
 use cascow_core::workspace::{self, WorkspaceEntry};
 use cascow_native::Error;
-use cascow_native::patch::patch;
+use cascow_native::patch::{patch, patch_path};
 use cascow_native::repository::Repository;
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ pub(super) fn diff(args: &Diff, repository: &Repository, output: &Output) -> Res
     let mut changes = Vec::new();
     for change in before.diff(&after).into_iter().filter(|change| is_within(&change.key, &top)) {
         let patch = match args.patch {
-            true => Some(patch(repository.store(), &before, &after, |path| *path == *change.key)?),
+            true => Some(patch_path(repository.store(), &before, &after, &change.key)?),
             false => None,
         };
         changes.push((change, patch));
