@@ -35,7 +35,11 @@ fn no_absence_is_proved_of_what_is_no_path() {
 fn a_link_in_a_forks_place_is_not_followed() {
     let sandbox = sandbox_with_tree();
     let log = sandbox.cascow(["log"]).text().to_owned();
-    sandbox.cascow(["run", "x", "--", "sh", "-c", "rm -rf \"$PWD\"; ln -s /etc \"$PWD\""]).error(5);
+    sandbox.write("elsewhere/file", "not part of any fork");
+    let elsewhere = sandbox.path("elsewhere");
+    let swap = format!("rm -rf \"$PWD\"; ln -s '{}' \"$PWD\"", elsewhere.display());
+    sandbox.cascow(["run", "x", "--", "sh", "-c", &swap]).error(5);
+    assert_eq!(sandbox.read("elsewhere/file"), b"not part of any fork");
     assert_eq!(sandbox.cascow(["log"]).text(), log);
 }
 
@@ -49,9 +53,11 @@ fn a_repository_is_not_saved_into_itself() {
 #[test]
 fn what_lies_about_in_the_place_for_workspaces_keeps_nobody_from_working() {
     let sandbox = sandbox_with_tree();
-    sandbox.shell("mkfifo .cascow/work/pipe; : > .cascow/work/file; ln -s /etc .cascow/work/link");
+    sandbox.write("elsewhere/file", "not ours to remove");
+    sandbox.shell("cd .cascow/work; mkfifo pipe; : > file; mkdir left; ln -s ../../elsewhere link");
     sandbox.json(["run", "x", "--", "true"]);
-    assert!(fs::metadata("/etc/passwd").is_ok());
+    assert_eq!(sandbox.read("elsewhere/file"), b"not ours to remove");
+    assert!(!sandbox.path(".cascow/work/left").exists(), "an abandoned workshop is cleared away");
 }
 
 #[test]

@@ -65,6 +65,7 @@ impl ChunkSizes {
     /// 2 KiB, 4 KiB, 8 KiB: the sizes every blob is cut with. Roots depend on them, so they are part of the format.
     pub const FORMAT: Self = match Self::new(2 << 10, 4 << 10, 8 << 10) {
         Ok(sizes) => sizes,
+        // UNWRAP: evaluated while compiling; sizes out of range would not build.
         Err(_) => panic!("the compiler checks this"),
     };
 
