@@ -4,7 +4,28 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use super::Value;
+use super::{Value, ValueRef};
+
+/// One upsert or whiteout, borrowed from wherever it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// What it maps to from here on; `None` is a whiteout.
+    pub value: Option<ValueRef<'a>>,
+}
+
+impl<'a> Edit<'a> {
+    /// `key` maps to `value`.
+    pub fn write(key: &'a [u8], value: impl Into<ValueRef<'a>>) -> Self {
+        Self { key, value: Some(value.into()) }
+    }
+
+    /// `key` maps to nothing.
+    pub const fn whiteout(key: &'a [u8]) -> Self {
+        Self { key, value: None }
+    }
+}
 
 /// Upserts and whiteouts, by key. Whiteouts exist here only: a state does not remember what it does not hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +57,8 @@ impl Delta {
     }
 
     /// The changes, ascending by key.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&Value>)> {
-        self.changes.iter().map(|(key, value)| (&**key, value.as_ref()))
+    pub fn iter(&self) -> impl Iterator<Item = Edit<'_>> {
+        self.into_iter()
     }
 
     /// Number of keys changed.
@@ -57,6 +78,20 @@ impl IntoIterator for Delta {
 
     fn into_iter(self) -> Self::IntoIter {
         self.changes.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Delta {
+    type Item = Edit<'a>;
+    type IntoIter = core::iter::Map<
+        alloc::collections::btree_map::Iter<'a, Box<[u8]>, Option<Value>>,
+        fn((&'a Box<[u8]>, &'a Option<Value>)) -> Edit<'a>,
+    >;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let edit: fn((&'a Box<[u8]>, &'a Option<Value>)) -> Edit<'a> =
+            |(key, value)| Edit { key, value: value.as_ref().map(ValueRef::from) };
+        self.changes.iter().map(edit)
     }
 }
 
@@ -91,7 +126,7 @@ impl ChangeKind {
     }
 
     /// How what a key maps to went from `before` to `after`; `None` if it did not.
-    pub fn between(before: Option<&Value>, after: Option<&Value>) -> Option<Self> {
+    pub fn between(before: Option<ValueRef<'_>>, after: Option<ValueRef<'_>>) -> Option<Self> {
         match (before, after) {
             (None, Some(_)) => Some(Self::Added),
             (Some(_), None) => Some(Self::Deleted),

@@ -8,7 +8,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{ChangeKind, Delta, State, Value};
+use super::{ChangeKind, Delta, State, ValueRef};
+
+/// A key, and what base, ours and theirs hold under it.
+type Sides<'a> = (&'a [u8], Option<ValueRef<'a>>, Option<ValueRef<'a>>, Option<ValueRef<'a>>);
 
 /// What to do with a key that both sides changed differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,21 +71,22 @@ pub struct Merge {
 
 /// Merges `ours` and `theirs`, which both come from `base`. O(n).
 pub fn merge(base: &State, ours: &State, theirs: &State, policy: Policy) -> Merge {
-    let changed: Vec<Box<[u8]>> = base.diff(theirs).into_iter().map(|change| change.key).collect();
-    merge_keys(&changed, |key| base.get(key), |key| ours.get(key), |key| theirs.get(key), policy)
+    let changed = base.diff(theirs);
+    let sides = changed.iter().map(|change| {
+        let [base, ours, theirs] =
+            [base, ours, theirs].map(|state| state.get(&change.key).map(ValueRef::from));
+        (&*change.key, base, ours, theirs)
+    });
+    merge_keys(sides, policy)
 }
 
-/// Merges by looking only at the keys that they changed, ascending.
+/// Merges by the keys that they changed, ascending, each with what base, ours and theirs hold under it.
 pub(super) fn merge_keys<'a>(
-    changed_by_them: &[Box<[u8]>],
-    base: impl Fn(&[u8]) -> Option<&'a Value>,
-    ours: impl Fn(&[u8]) -> Option<&'a Value>,
-    theirs: impl Fn(&[u8]) -> Option<&'a Value>,
+    changed_by_them: impl Iterator<Item = Sides<'a>>,
     policy: Policy,
 ) -> Merge {
     let mut merge = Merge::default();
-    for key in changed_by_them {
-        let (before, our, their) = (base(key), ours(key), theirs(key));
+    for (key, before, our, their) in changed_by_them {
         // Their deltas may speak of a key that ends as it began.
         if our == their || before == their {
             continue;
@@ -99,14 +103,14 @@ pub(super) fn merge_keys<'a>(
                         (ChangeKind::Modified, None) => ConflictKind::ModifiedDeleted,
                         (ChangeKind::Modified, Some(_)) => ConflictKind::ModifiedModified,
                     };
-                    merge.conflicts.push(Conflict { key: key.clone(), kind });
+                    merge.conflicts.push(Conflict { key: key.into(), kind });
                     false
                 }
             },
         };
         match their {
-            Some(value) if take_theirs => _ = merge.delta.write(key.clone(), value.clone()),
-            None if take_theirs => _ = merge.delta.whiteout(key.clone()),
+            Some(value) if take_theirs => _ = merge.delta.write(key, value),
+            None if take_theirs => _ = merge.delta.whiteout(key),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{Change, ChangeKind, Delta, Value};
+use super::{Change, ChangeKind, Delta, Value, ValueRef};
 use crate::hash::HashKind;
 use crate::merkle::{StateRoot, StateTrie};
 
@@ -71,8 +71,8 @@ impl State {
         let mut delta = Delta::new();
         for (key, before, after) in self.zip(other) {
             match (before, after) {
-                (Some(before), Some(after)) if before.is_identical(after) => {}
-                (_, Some(after)) => _ = delta.write(key, after.clone()),
+                (Some(before), Some(after)) if before.is_identical(&after) => {}
+                (_, Some(after)) => _ = delta.write(key, after),
                 (_, None) => _ = delta.whiteout(key),
             }
         }
@@ -102,7 +102,7 @@ impl State {
     fn zip<'a>(
         &'a self,
         other: &'a Self,
-    ) -> impl Iterator<Item = (&'a [u8], Option<&'a Value>, Option<&'a Value>)> {
+    ) -> impl Iterator<Item = (&'a [u8], Option<ValueRef<'a>>, Option<ValueRef<'a>>)> {
         let mut ours = self.iter().peekable();
         let mut theirs = other.iter().peekable();
         core::iter::from_fn(move || {
@@ -111,8 +111,8 @@ impl State {
                 (Some((key, _)), None) | (None, Some((key, _))) => *key,
                 (None, None) => return None,
             };
-            let ours = ours.next_if(|entry| entry.0 == key).map(|entry| entry.1);
-            let theirs = theirs.next_if(|entry| entry.0 == key).map(|entry| entry.1);
+            let ours = ours.next_if(|entry| entry.0 == key).map(|entry| entry.1.into());
+            let theirs = theirs.next_if(|entry| entry.0 == key).map(|entry| entry.1.into());
             Some((key, ours, theirs))
         })
     }

@@ -1,27 +1,44 @@
 // SPDX-License-Identifier: MIT
 //! The tree of snapshots: an arena in which each snapshot is its parent and a delta.
 //!
-//! A snapshot never changes and forking one copies nothing. Reading walks from a snapshot towards its root until a delta
-//! speaks of the key, so it costs the depth; two snapshots are compared through their nearest common ancestor, so that
-//! costs the deltas between them and not the state.
+//! A snapshot never changes and forking one copies nothing. A read goes from a snapshot towards its root until a delta speaks of
+//! the key, over checkpoints that bound its steps; a [`Cursor`](super::Cursor) reads without any. Two snapshots are compared
+//! through their nearest common ancestor, so that costs the deltas between them and not the state. Pruning gives the memory
+//! back at once.
+//!
+//! The tree starts no thread and holds no lock: it is `Send`, and many threads may read it while none changes it.
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::arena::{Arena, Link, NONE, Node};
+use super::changes::{self, MAX_LEN, Payload, Place, Touched};
+use super::checkpoint::Checkpoints;
+use super::keys::{KeyId, Keys};
 use super::merge::{Merge, Policy, merge_keys};
-use super::{Change, ChangeKind, Delta, State, Value};
+use super::{Change, ChangeKind, Cursor, Edit, State, ValueRef};
 
-/// A snapshot within its tree. 32 bits: four billion snapshots are more than memory holds, and a search keeps many ids.
+/// A snapshot within its tree: the slot it stands in, and which of those that ever stood there it is.
+///
+/// The tree itself links snapshots by 32 bits. The other half lets the id of a pruned snapshot be refused instead of taken for the
+/// snapshot that has its slot now. An id means nothing in another tree, which cannot always tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SnapshotId(u32);
+pub struct SnapshotId {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation / 2)
+    }
+}
 
 /// Why a tree could not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TreeError {
-    /// The id is not one of this tree's.
+    /// The id is not one of this tree's, or its snapshot was pruned.
     Unknown {
         /// The id.
         id: SnapshotId,
@@ -33,30 +50,39 @@ pub enum TreeError {
         /// The second.
         b: SnapshotId,
     },
-    /// All 2^32 ids are given out.
+    /// There are as many snapshots, 2^32 less a few, or as many different keys, 2^30, as there can be at a time.
     Full,
+    /// The delta is longer than 2^30 - 1 bytes.
+    TooLong,
 }
 
 impl fmt::Display for TreeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { id } => write!(f, "snapshot {} is not in this tree", id.0),
+            Self::Unknown { id } => write!(f, "snapshot {id} is not in this tree"),
             Self::Unrelated { a, b } => {
-                write!(f, "snapshots {} and {} have no common ancestor", a.0, b.0)
+                write!(f, "snapshots {a} and {b} have no common ancestor")
             }
-            Self::Full => f.write_str("the tree holds 2^32 snapshots and no more"),
+            Self::Full => {
+                f.write_str("the tree is full: prune snapshots that are no longer needed")
+            }
+            Self::TooLong => write!(f, "a delta has at most {MAX_LEN} bytes: split the change"),
         }
     }
 }
 
 impl core::error::Error for TreeError {}
 
-#[derive(Clone, Debug)]
-struct Node {
-    parent: Option<SnapshotId>,
-    /// Number of ancestors.
-    depth: u32,
-    delta: Delta,
+/// Where in a tree a value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    node: u32,
+    place: Place,
+}
+
+impl At {
+    /// No place.
+    pub(super) const NOWHERE: Self = Self { node: NONE, place: Place::ALONE };
 }
 
 /// Snapshots in memory.
@@ -67,86 +93,156 @@ struct Node {
 /// let mut tree = SnapshotTree::new();
 /// let mut delta = Delta::new();
 /// delta.write(*b"board", *b"empty").write(*b"clock", *b"300");
-/// let start = tree.create(delta)?;
+/// let start = tree.create(&delta)?;
 ///
 /// let mut delta = Delta::new();
 /// delta.write(*b"board", *b"e2-e4").whiteout(*b"clock");
-/// let moved = tree.fork(start, delta)?;
+/// let moved = tree.fork(start, &delta)?;
 ///
-/// assert_eq!(&*tree.get(start, b"board")?.unwrap().bytes, b"empty");
-/// assert_eq!(&*tree.get(moved, b"board")?.unwrap().bytes, b"e2-e4");
+/// assert_eq!(tree.get(start, b"board")?.unwrap().bytes, b"empty");
+/// assert_eq!(tree.get(moved, b"board")?.unwrap().bytes, b"e2-e4");
 /// assert_eq!(tree.get(moved, b"clock")?, None);
 /// assert_eq!(tree.diff(start, moved)?.len(), 2);
+///
+/// assert_eq!(tree.prune(moved)?, 1);
+/// assert!(tree.get(moved, b"board").is_err());
 /// # Ok::<(), cascow_core::snapshot::TreeError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SnapshotTree {
-    nodes: Vec<Node>,
+    keys: Keys,
+    arena: Arena,
+    checkpoints: Checkpoints,
+}
+
+impl Default for SnapshotTree {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl SnapshotTree {
+    /// Room for a page of slots below the greatest index.
+    const LIMIT: u32 = NONE - 256;
+
     /// A tree without snapshots.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_limit(Self::LIMIT)
+    }
+
+    fn with_limit(limit: u32) -> Self {
+        Self {
+            keys: Keys::default(),
+            arena: Arena::new(limit),
+            checkpoints: Checkpoints::default(),
+        }
     }
 
     /// Number of snapshots.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.arena.len()
     }
 
     /// Whether there is no snapshot.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len() == 0
     }
 
-    /// Adds a snapshot without a parent: the delta on the empty state. O(1).
+    /// Adds a snapshot without a parent: the changes to the empty state. O(k log k) for k changes.
     ///
     /// # Errors
-    /// [`TreeError::Full`].
-    pub fn create(&mut self, delta: Delta) -> Result<SnapshotId, TreeError> {
-        self.push(Node { parent: None, depth: 0, delta })
+    /// [`TreeError::Full`], [`TreeError::TooLong`].
+    pub fn create<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = Edit<'a>>,
+    ) -> Result<SnapshotId, TreeError> {
+        self.add(NONE, 0, changes)
     }
 
-    /// Adds a snapshot: the delta on `parent`. O(1): nothing of the parent is copied.
+    /// Adds a snapshot: the changes to `parent`, from a [`Delta`](super::Delta) or any other source; of several changes to
+    /// one key the last counts. O(k log k) for k changes, whatever the state's size: nothing of the parent is copied or
+    /// read. One change of up to 32 bytes allocates nothing of its own.
     ///
     /// # Errors
-    /// [`TreeError::Unknown`], [`TreeError::Full`].
-    pub fn fork(&mut self, parent: SnapshotId, delta: Delta) -> Result<SnapshotId, TreeError> {
+    /// [`TreeError::Unknown`], [`TreeError::Full`], [`TreeError::TooLong`].
+    #[inline]
+    pub fn fork<'a>(
+        &mut self,
+        parent: SnapshotId,
+        changes: impl IntoIterator<Item = Edit<'a>>,
+    ) -> Result<SnapshotId, TreeError> {
         let depth = self.node(parent)?.depth + 1;
-        self.push(Node { parent: Some(parent), depth, delta })
+        self.add(parent.index, depth, changes)
     }
 
-    /// The snapshot that `id` was forked from.
+    /// Removes a snapshot and all that descend from it, and gives their memory back. Returns how many there were. O(that many).
+    ///
+    /// Their ids, and cursors that stand on them, are refused from then on.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn prune(&mut self, id: SnapshotId) -> Result<usize, TreeError> {
+        self.node(id)?;
+        let before = self.len();
+        self.unlink(id.index);
+        // Children first, by the links alone: the way down needs no memory however deep it is.
+        let mut index = id.index;
+        loop {
+            let node = self.arena.node(index);
+            if node.first_child != NONE {
+                index = node.first_child;
+                continue;
+            }
+            let (next, parent) = (node.next_sibling, self.arena.link(index).parent);
+            self.remove(index);
+            if index == id.index {
+                return Ok(before - self.len());
+            }
+            if next == NONE {
+                self.arena.node_mut(parent).first_child = NONE;
+            }
+            index = if next == NONE { parent } else { next };
+        }
+    }
+
+    /// The snapshot that `id` was forked from. O(1).
     ///
     /// # Errors
     /// [`TreeError::Unknown`].
     pub fn parent(&self, id: SnapshotId) -> Result<Option<SnapshotId>, TreeError> {
-        Ok(self.node(id)?.parent)
+        self.node(id)?;
+        let parent = self.arena.link(id.index).parent;
+        Ok((parent != NONE).then(|| self.id(parent)))
     }
 
-    /// What `key` maps to in a snapshot. O(depth · log of a delta).
+    /// Number of a snapshot's ancestors. O(1).
     ///
     /// # Errors
     /// [`TreeError::Unknown`].
-    pub fn get(&self, id: SnapshotId, key: &[u8]) -> Result<Option<&Value>, TreeError> {
-        self.node(id)?;
-        Ok(self.lookup(id, key))
+    pub fn depth(&self, id: SnapshotId) -> Result<u32, TreeError> {
+        Ok(self.node(id)?.depth)
     }
 
-    /// The entries of a snapshot, ascending by key. O(all changes above it) at the first step.
+    /// What `key` maps to in a snapshot. At most 31 steps to a checkpoint and 15 for each power of 16 up to the depth or the number
+    /// of keys, whichever is less: O(log n).
     ///
     /// # Errors
     /// [`TreeError::Unknown`].
-    pub fn iter(&self, id: SnapshotId) -> Result<impl Iterator<Item = (&[u8], &Value)>, TreeError> {
+    #[inline]
+    pub fn get(&self, id: SnapshotId, key: &[u8]) -> Result<Option<ValueRef<'_>>, TreeError> {
         self.node(id)?;
-        let mut newest: BTreeMap<&[u8], Option<&Value>> = BTreeMap::new();
-        for ancestor in self.ancestry(id) {
-            for (key, change) in self.nodes[ancestor.index()].delta.iter() {
-                newest.entry(key).or_insert(change);
-            }
-        }
-        Ok(newest.into_iter().filter_map(|(key, value)| Some((key, value?))))
+        Ok(self.keys.find(key).and_then(|key| self.lookup(id.index, key)))
+    }
+
+    /// The entries of a snapshot, ascending by key. Costs all changes above it before the first step.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn iter(
+        &self,
+        id: SnapshotId,
+    ) -> Result<impl Iterator<Item = (&[u8], ValueRef<'_>)>, TreeError> {
+        Ok(Cursor::at(self, id)?.entries(self))
     }
 
     /// A snapshot's whole state. Cost of [`SnapshotTree::iter`].
@@ -154,22 +250,33 @@ impl SnapshotTree {
     /// # Errors
     /// [`TreeError::Unknown`].
     pub fn state(&self, id: SnapshotId) -> Result<State, TreeError> {
-        Ok(self.iter(id)?.map(|(key, value)| (key, value.clone())).collect())
+        Ok(self.iter(id)?.collect())
     }
 
-    /// How `b` differs from `a`, ascending by key. Costs the changes between them and their common ancestor, each a read.
+    /// How `b` differs from `a`, ascending by key. Costs the k changes between them and their common ancestor: O(k log k), and a read
+    /// for each key that only one side changed; not the state.
     ///
     /// # Errors
     /// [`TreeError::Unknown`], [`TreeError::Unrelated`].
     pub fn diff(&self, a: SnapshotId, b: SnapshotId) -> Result<Vec<Change>, TreeError> {
-        let base = self.common_ancestor(a, b)?;
-        let mut keys = self.changed_since(base, a);
-        keys.append(&mut self.changed_since(base, b));
-        let change = |key: &[u8]| {
-            let kind = ChangeKind::between(self.lookup(a, key), self.lookup(b, key))?;
-            Some(Change { key: key.into(), kind })
-        };
-        Ok(keys.into_iter().filter_map(change).collect())
+        let base = self.common_ancestor(a, b)?.index;
+        let [of_a, of_b] = [a, b].map(|id| self.changed_since(base, id.index));
+        let mut changes = Vec::new();
+        let (mut of_a, mut of_b) = (of_a.into_iter().peekable(), of_b.into_iter().peekable());
+        while let Some(key) = of_a.peek().into_iter().chain(of_b.peek()).map(|(key, _)| *key).min()
+        {
+            let [in_a, in_b] =
+                [&mut of_a, &mut of_b].map(|side| side.next_if(|(at, _)| *at == key));
+            let value = |side: Option<(KeyId, At)>| match side {
+                Some((_, at)) => self.value(at),
+                None => self.lookup(base, key),
+            };
+            if let Some(kind) = ChangeKind::between(value(in_a), value(in_b)) {
+                changes.push(Change { key: self.keys.bytes(key).into(), kind });
+            }
+        }
+        changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(changes)
     }
 
     /// Merges `theirs` into `ours` from their nearest common ancestor. Costs what they changed, each a read.
@@ -182,11 +289,16 @@ impl SnapshotTree {
         theirs: SnapshotId,
         policy: Policy,
     ) -> Result<Merge, TreeError> {
-        let base = self.common_ancestor(ours, theirs)?;
-        let changed: Vec<Box<[u8]>> =
-            self.changed_since(base, theirs).into_iter().map(Box::from).collect();
-        let side = |id| move |key: &[u8]| self.lookup(id, key);
-        Ok(merge_keys(&changed, side(base), side(ours), side(theirs), policy))
+        let base = self.common_ancestor(ours, theirs)?.index;
+        let mut keys: Vec<KeyId> =
+            self.changed_since(base, theirs.index).into_iter().map(|(key, _)| key).collect();
+        keys.sort_unstable_by_key(|key| self.keys.bytes(*key));
+        let sides = keys.into_iter().map(|key| {
+            let [base, ours, theirs] =
+                [base, ours.index, theirs.index].map(|index| self.lookup(index, key));
+            (self.keys.bytes(key), base, ours, theirs)
+        });
+        Ok(merge_keys(sides, policy))
     }
 
     /// The nearest snapshot that both descend from, or are. O(distance).
@@ -194,53 +306,163 @@ impl SnapshotTree {
     /// # Errors
     /// [`TreeError::Unknown`], [`TreeError::Unrelated`].
     pub fn common_ancestor(&self, a: SnapshotId, b: SnapshotId) -> Result<SnapshotId, TreeError> {
-        let (mut x, mut y) = (a, b);
-        let (mut x_node, mut y_node) = (self.node(a)?, self.node(b)?);
+        let (depth_a, depth_b) = (self.node(a)?.depth, self.node(b)?.depth);
+        let climb = |index: u32, steps: u32| {
+            (0..steps).fold(index, |index, _| self.arena.link(index).parent)
+        };
+        let mut x = climb(a.index, depth_a.saturating_sub(depth_b));
+        let mut y = climb(b.index, depth_b.saturating_sub(depth_a));
         while x != y {
-            let climb_x = x_node.depth >= y_node.depth;
-            let climb_y = y_node.depth >= x_node.depth;
-            if climb_x {
-                x = x_node.parent.ok_or(TreeError::Unrelated { a, b })?;
-                x_node = self.node(x)?;
+            (x, y) = (self.arena.link(x).parent, self.arena.link(y).parent);
+        }
+        if x == NONE { Err(TreeError::Unrelated { a, b }) } else { Ok(self.id(x)) }
+    }
+
+    fn add<'a>(
+        &mut self,
+        parent: u32,
+        depth: u32,
+        changes: impl IntoIterator<Item = Edit<'a>>,
+    ) -> Result<SnapshotId, TreeError> {
+        if self.arena.is_full() {
+            return Err(TreeError::Full);
+        }
+        let (touched, payload) = self.pack(changes.into_iter())?;
+        let index = self.arena.insert(Link { parent, touched }, depth, payload);
+        if parent != NONE {
+            let elder = core::mem::replace(&mut self.arena.node_mut(parent).first_child, index);
+            self.arena.node_mut(index).next_sibling = elder;
+            if elder != NONE {
+                self.arena.node_mut(elder).previous_sibling = index;
             }
-            if climb_y {
-                y = y_node.parent.ok_or(TreeError::Unrelated { a, b })?;
-                y_node = self.node(y)?;
+            self.checkpoints.extend(&mut self.arena, index, self.keys.bound());
+        }
+        Ok(self.id(index))
+    }
+
+    /// Packs changes in any order, of which the last to a key counts, and holds their keys.
+    #[inline]
+    fn pack<'a>(
+        &mut self,
+        mut changes: impl Iterator<Item = Edit<'a>>,
+    ) -> Result<(Touched, Payload), TreeError> {
+        let Some(Edit { key, value }) = changes.next() else {
+            return Ok((Touched::NOTHING, Payload::new()));
+        };
+        let first = (self.keys.hold(key).ok_or(TreeError::Full)?, value);
+        match changes.next() {
+            None => changes::pack_one(first.0, first.1).ok_or_else(|| {
+                self.keys.release(first.0);
+                TreeError::TooLong
+            }),
+            Some(second) => self.pack_many(first, core::iter::once(second).chain(changes)),
+        }
+    }
+
+    fn pack_many<'a>(
+        &mut self,
+        first: (KeyId, Option<ValueRef<'a>>),
+        rest: impl Iterator<Item = Edit<'a>>,
+    ) -> Result<(Touched, Payload), TreeError> {
+        let mut packed = alloc::vec![first];
+        let mut problem = None;
+        for Edit { key, value } in rest {
+            match self.keys.hold(key) {
+                Some(key) => packed.push((key, value)),
+                None => {
+                    problem = Some(TreeError::Full);
+                    break;
+                }
             }
         }
-        Ok(x)
+        packed.sort_by_key(|(key, _)| *key);
+        packed.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                earlier.1 = later.1;
+                self.keys.release(later.0);
+            }
+            is_same
+        });
+        let delta = match (problem, &packed[..]) {
+            (Some(problem), _) => Err(problem),
+            (None, [(key, value)]) => changes::pack_one(*key, *value).ok_or(TreeError::TooLong),
+            (None, many) => changes::pack_many(many).ok_or(TreeError::TooLong),
+        };
+        if delta.is_err() {
+            packed.iter().for_each(|(key, _)| self.keys.release(*key));
+        }
+        delta
     }
 
-    fn push(&mut self, node: Node) -> Result<SnapshotId, TreeError> {
-        let id = u32::try_from(self.nodes.len()).map_err(|_| TreeError::Full)?;
-        self.nodes.push(node);
-        Ok(SnapshotId(id))
+    /// Takes a snapshot out of its parent's children.
+    fn unlink(&mut self, index: u32) {
+        let Node { next_sibling, previous_sibling, .. } = *self.arena.node(index);
+        let parent = self.arena.link(index).parent;
+        if previous_sibling != NONE {
+            self.arena.node_mut(previous_sibling).next_sibling = next_sibling;
+        } else if parent != NONE {
+            self.arena.node_mut(parent).first_child = next_sibling;
+        }
+        if next_sibling != NONE {
+            self.arena.node_mut(next_sibling).previous_sibling = previous_sibling;
+        }
     }
 
-    fn node(&self, id: SnapshotId) -> Result<&Node, TreeError> {
-        self.nodes.get(id.index()).ok_or(TreeError::Unknown { id })
+    fn remove(&mut self, index: u32) {
+        self.arena.changes(index).iter().for_each(|(key, _)| self.keys.release(key));
+        let checkpoint = self.arena.node(index).checkpoint;
+        if checkpoint != NONE {
+            self.checkpoints.remove(checkpoint);
+        }
+        self.arena.remove(index);
     }
 
-    /// Reads through the deltas, the newest first. `id` must be one of this tree's.
-    fn lookup(&self, id: SnapshotId, key: &[u8]) -> Option<&Value> {
-        self.ancestry(id).find_map(|id| self.nodes[id.index()].delta.get(key)).flatten()
+    #[inline]
+    pub(super) fn node(&self, id: SnapshotId) -> Result<&Node, TreeError> {
+        let node = self.arena.slot(id.index).filter(|node| node.generation == id.generation);
+        node.ok_or(TreeError::Unknown { id })
     }
 
-    /// A snapshot of this tree and its ancestors, the nearest first.
-    fn ancestry(&self, id: SnapshotId) -> impl Iterator<Item = SnapshotId> {
-        core::iter::successors(Some(id), |id| self.nodes[id.index()].parent)
+    pub(super) fn id(&self, index: u32) -> SnapshotId {
+        SnapshotId { index, generation: self.arena.node(index).generation }
     }
 
-    fn changed_since(&self, ancestor: SnapshotId, id: SnapshotId) -> BTreeSet<&[u8]> {
-        self.ancestry(id)
-            .take_while(|id| *id != ancestor)
-            .flat_map(|id| self.nodes[id.index()].delta.iter().map(|(key, _)| key))
-            .collect()
+    pub(super) const fn arena(&self) -> &Arena {
+        &self.arena
     }
-}
 
-impl SnapshotId {
-    const fn index(self) -> usize {
-        self.0 as usize
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    #[inline]
+    pub(super) fn value(&self, at: At) -> Option<ValueRef<'_>> {
+        changes::value(&self.arena.node(at.node).payload, at.place)
+    }
+
+    /// What a snapshot changed, by key number.
+    pub(super) fn changes(&self, index: u32) -> impl Iterator<Item = (KeyId, At)> {
+        self.arena.changes(index).iter().map(move |(key, place)| (key, At { node: index, place }))
+    }
+
+    #[inline]
+    fn lookup(&self, index: u32, key: KeyId) -> Option<ValueRef<'_>> {
+        let node = self.checkpoints.find(&self.arena, index, key)?;
+        let place = self.arena.changes(node).find(key)?;
+        self.value(At { node, place })
+    }
+
+    /// The newest change of each key between an ancestor and a snapshot, ascending by key number.
+    fn changed_since(&self, ancestor: u32, index: u32) -> Vec<(KeyId, At)> {
+        let mut changes = Vec::new();
+        let mut index = index;
+        while index != ancestor {
+            changes.extend(self.changes(index));
+            index = self.arena.link(index).parent;
+        }
+        changes.sort_by_key(|(key, _)| *key);
+        changes.dedup_by_key(|(key, _)| *key);
+        changes
     }
 }

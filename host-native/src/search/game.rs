@@ -114,7 +114,7 @@ impl<'a> WorkspaceGame<'a> {
 
     /// The position that the search begins with.
     pub(super) fn start(&mut self, base: &State) -> Result<Position, Error> {
-        let snapshot = self.tree.create(State::new().delta_to(base))?;
+        let snapshot = self.tree.create(&State::new().delta_to(base))?;
         let root = base.root(self.store.hash_kind());
         self.met.insert(root, snapshot);
         Ok(Position { snapshot, root, used: Rc::default() })
@@ -201,7 +201,7 @@ impl Game for WorkspaceGame<'_> {
             }
             None => {
                 let delta = self.tree.state(position.snapshot)?.delta_to(&sealed);
-                let snapshot = self.tree.fork(position.snapshot, delta)?;
+                let snapshot = self.tree.fork(position.snapshot, &delta)?;
                 self.met.insert(root, snapshot);
                 self.arrival = Arrival::New;
                 snapshot

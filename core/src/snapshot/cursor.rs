@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+//! A cursor: a state that follows a search from snapshot to snapshot.
+//!
+//! It knows for each key where the value stands that its snapshot sees, so that a read is one step; and what each delta on its
+//! path overrode, so that it moves by undoing and redoing the deltas between two snapshots: cost by the path between them, not
+//! by the state. It borrows nothing: the tree may grow, and be pruned, while cursors stand in it.
+
+use alloc::vec::Vec;
+
+use super::arena::NONE;
+use super::keys::KeyId;
+use super::tree::At;
+use super::{SnapshotId, SnapshotTree, TreeError, ValueRef};
+
+/// A view of one snapshot that can be moved to any other of the same tree.
+///
+/// All methods take the tree; with another one than it was made for, what a cursor reads means nothing. Memory: 8 bytes for each
+/// key number of the tree, 12 for each snapshot and each change on its path.
+///
+/// ```
+/// use cascow_core::snapshot::{Cursor, Edit, SnapshotTree};
+///
+/// let mut tree = SnapshotTree::new();
+/// let start = tree.create([Edit::write(b"x", b"1")])?;
+/// let mut cursor = Cursor::at(&tree, start)?;
+///
+/// let left = tree.fork(start, [Edit::write(b"x", b"2")])?;
+/// cursor.move_to(&tree, left)?;
+/// assert_eq!(cursor.get(&tree, b"x")?.unwrap().bytes, b"2");
+/// cursor.move_to(&tree, start)?;
+/// assert_eq!(cursor.get(&tree, b"x")?.unwrap().bytes, b"1");
+/// # Ok::<(), cascow_core::snapshot::TreeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    at: SnapshotId,
+    /// The snapshots from the root to where the cursor stands.
+    path: Vec<Step>,
+    /// What the deltas on the path overrode, but for the root's, which overrode nothing.
+    overridden: Vec<(KeyId, At)>,
+    /// By key number, where the value stands, or the whiteout, or nowhere.
+    values: Vec<At>,
+    /// The way up from a target, kept for its memory alone.
+    climb: Vec<SnapshotId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    snapshot: SnapshotId,
+    /// How much was overridden before it.
+    overridden: usize,
+}
+
+impl Cursor {
+    /// A cursor that stands on a snapshot. Costs all changes above it.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn at(tree: &SnapshotTree, id: SnapshotId) -> Result<Self, TreeError> {
+        let mut cursor = Self {
+            at: id,
+            path: Vec::new(),
+            overridden: Vec::new(),
+            values: Vec::new(),
+            climb: Vec::new(),
+        };
+        cursor.move_to(tree, id)?;
+        Ok(cursor)
+    }
+
+    /// The snapshot that the cursor stands on. It may have been pruned since.
+    pub const fn snapshot(&self) -> SnapshotId {
+        self.at
+    }
+
+    /// What `key` maps to. O(1).
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first.
+    #[inline]
+    pub fn get<'t>(
+        &self,
+        tree: &'t SnapshotTree,
+        key: &[u8],
+    ) -> Result<Option<ValueRef<'t>>, TreeError> {
+        tree.node(self.at)?;
+        Ok(tree.keys().find(key).and_then(|key| self.value(tree, key)))
+    }
+
+    /// The entries, ascending by key. O(n log n) for n keys before the first step.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first.
+    pub fn iter<'t>(
+        &self,
+        tree: &'t SnapshotTree,
+    ) -> Result<impl Iterator<Item = (&'t [u8], ValueRef<'t>)> + use<'t>, TreeError> {
+        tree.node(self.at)?;
+        Ok(self.entries(tree))
+    }
+
+    /// Moves to another snapshot of the tree. Costs the deltas between the two, each change O(1); a cursor whose snapshot was
+    /// pruned moves as well. If it fails, the cursor stands where it stood.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn move_to(&mut self, tree: &SnapshotTree, id: SnapshotId) -> Result<(), TreeError> {
+        let mut depth = tree.node(id)?.depth as usize;
+        // Up from the target to the nearest snapshot that is on the path already.
+        self.climb.clear();
+        let mut step = id;
+        let kept = loop {
+            if self.path.get(depth).is_some_and(|on_path| on_path.snapshot == step) {
+                break depth + 1;
+            }
+            self.climb.push(step);
+            let parent = tree.arena().link(step.index).parent;
+            if parent == NONE {
+                break 0;
+            }
+            step = tree.id(parent);
+            depth -= 1;
+        };
+        self.undo(kept);
+        self.values.resize(tree.keys().bound().max(self.values.len()), At::NOWHERE);
+        while let Some(step) = self.climb.pop() {
+            self.redo(tree, step);
+        }
+        self.at = id;
+        Ok(())
+    }
+
+    /// Leaves all but the first `kept` snapshots of the path.
+    fn undo(&mut self, kept: usize) {
+        let Some(step) = self.path.get(kept) else { return };
+        for (key, before) in self.overridden.drain(step.overridden..).rev() {
+            self.values[key.index()] = before;
+        }
+        if kept == 0 {
+            self.values.fill(At::NOWHERE);
+        }
+        self.path.truncate(kept);
+    }
+
+    /// Enters a child of the last snapshot of the path, or a root.
+    fn redo(&mut self, tree: &SnapshotTree, snapshot: SnapshotId) {
+        let is_root = self.path.is_empty();
+        self.path.push(Step { snapshot, overridden: self.overridden.len() });
+        for (key, at) in tree.changes(snapshot.index) {
+            let before = core::mem::replace(&mut self.values[key.index()], at);
+            if !is_root {
+                self.overridden.push((key, before));
+            }
+        }
+    }
+
+    #[inline]
+    fn value<'t>(&self, tree: &'t SnapshotTree, key: KeyId) -> Option<ValueRef<'t>> {
+        let at = self.values.get(key.index()).filter(|at| **at != At::NOWHERE)?;
+        tree.value(*at)
+    }
+
+    pub(super) fn entries<'t>(
+        &self,
+        tree: &'t SnapshotTree,
+    ) -> impl Iterator<Item = (&'t [u8], ValueRef<'t>)> + use<'t> {
+        let keys = (0..).map(KeyId).take(self.values.len());
+        let mut entries: Vec<(&[u8], ValueRef<'_>)> =
+            keys.filter_map(|key| Some((tree.keys().bytes(key), self.value(tree, key)?))).collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        entries.into_iter()
+    }
+}

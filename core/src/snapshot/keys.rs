@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//! The keys of a tree, each kept once and numbered.
+//!
+//! A snapshot then names a key in four bytes, two keys are compared as numbers, and a cursor finds a key's value by its
+//! number in an array. A key is held by every change that names it, and forgotten with the last of them; its number is then
+//! given to another.
+
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hasher};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use smallvec::SmallVec;
+
+/// A key's number in its tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct KeyId(pub(super) u32);
+
+impl KeyId {
+    /// Two bits of 32 are for [`super::changes::Touched`] to use: 2^30 keys at a time.
+    pub(super) const LIMIT: u32 = 1 << 30;
+
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Keys of up to 16 bytes stand in their slot; a slot is no larger than it would be without.
+const INLINE_LEN: usize = 16;
+
+#[derive(Clone, Debug, Default)]
+struct Key {
+    bytes: SmallVec<[u8; INLINE_LEN]>,
+    /// How many changes name it; at most one a snapshot.
+    holders: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    keys: Vec<Key>,
+    free: Vec<KeyId>,
+    by_bytes: HashTable<KeyId>,
+    hashing: DefaultHashBuilder,
+}
+
+impl Keys {
+    /// The key's number, if any snapshot names it.
+    #[inline]
+    pub(super) fn find(&self, bytes: &[u8]) -> Option<KeyId> {
+        self.by_bytes.find(self.hash(bytes), |id| self.bytes(*id) == bytes).copied()
+    }
+
+    /// The key's number, held once more; `None` if there are as many keys as there can be.
+    #[inline]
+    pub(super) fn hold(&mut self, bytes: &[u8]) -> Option<KeyId> {
+        if let Some(id) = self.find(bytes) {
+            self.keys[id.index()].holders += 1;
+            return Some(id);
+        }
+        self.add(bytes)
+    }
+
+    /// Takes back one [`Keys::hold`].
+    pub(super) fn release(&mut self, id: KeyId) {
+        let key = &mut self.keys[id.index()];
+        key.holders -= 1;
+        if key.holders == 0 {
+            let bytes = core::mem::take(&mut key.bytes);
+            if let Ok(entry) = self.by_bytes.find_entry(self.hash(&bytes), |held| *held == id) {
+                entry.remove();
+            }
+            self.free.push(id);
+        }
+    }
+
+    pub(super) fn bytes(&self, id: KeyId) -> &[u8] {
+        &self.keys[id.index()].bytes
+    }
+
+    /// Above every number in use.
+    pub(super) fn bound(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Option<KeyId> {
+        let key = Key { bytes: bytes.into(), holders: 1 };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.keys[id.index()] = key;
+                id
+            }
+            None => {
+                let next = u32::try_from(self.keys.len()).ok().filter(|id| *id < KeyId::LIMIT)?;
+                self.keys.push(key);
+                KeyId(next)
+            }
+        };
+        let Self { keys, by_bytes, hashing, .. } = self;
+        let hash = |id: &KeyId| hash(hashing, &keys[id.index()].bytes);
+        by_bytes.insert_unique(hash(&id), id, hash);
+        Some(id)
+    }
+
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        hash(&self.hashing, bytes)
+    }
+}
+
+fn hash(hashing: &DefaultHashBuilder, bytes: &[u8]) -> u64 {
+    let mut hasher = hashing.build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
+}
