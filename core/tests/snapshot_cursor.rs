@@ -4,12 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use cascow_core::snapshot::{Cursor, Edit, SnapshotId, SnapshotTree, TreeError, ValueRef};
+use cascow_core::hash::HashKind;
+use cascow_core::snapshot::{Cursor, Edit, SnapshotId, SnapshotTree, State, TreeError, ValueRef};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 type Map = BTreeMap<Vec<u8>, (Vec<u8>, Vec<u8>)>;
 type Changes = Vec<(Vec<u8>, Option<(Vec<u8>, Vec<u8>)>)>;
+
+const KINDS: &[HashKind] = &[
+    #[cfg(feature = "sha256")]
+    HashKind::Sha256,
+    #[cfg(feature = "blake3")]
+    HashKind::Blake3,
+];
 
 struct Dice(Xoshiro256PlusPlus);
 
@@ -160,6 +168,7 @@ fn run(seed: u64, shape: &Shape) {
                 let unknown = TreeError::Unknown { id: cursor.snapshot() };
                 assert_eq!(cursor.get(&tree, b"0"), Err(unknown));
                 assert_eq!(cursor.iter(&tree).map(Iterator::count), Err(unknown));
+                assert_eq!(cursor.root(&tree, KINDS[0]), Err(unknown));
             }
         }
         cursor.move_to(&tree, id).unwrap();
@@ -171,6 +180,12 @@ fn run(seed: u64, shape: &Shape) {
             assert_eq!(owned(found), expected, "seed {seed}, step {step}");
             let found = cursor.get(&tree, &key).unwrap();
             assert_eq!(owned(found), expected, "seed {seed}, step {step}");
+        }
+        if step % 8 == 0 {
+            let kind = KINDS[usize::from(step % 1024 == 512) % KINDS.len()];
+            let whole: State = model.map.iter().map(|(k, (v, _))| (&k[..], &v[..])).collect();
+            let root = cursor.root(&tree, kind).unwrap();
+            assert_eq!(root, whole.root(kind), "seed {seed}, step {step}");
         }
         if step % 64 == 0 {
             assert_eq!(entries(tree.iter(id).unwrap()), model.map, "seed {seed}, step {step}");

@@ -23,6 +23,8 @@
 //!
 //! [`verify`](mod@verify) stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
 
+#[cfg(feature = "alloc")]
+pub(crate) mod incremental;
 pub mod list;
 pub mod state;
 #[cfg(feature = "alloc")]

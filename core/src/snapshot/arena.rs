@@ -191,10 +191,10 @@ impl Arena {
 
     /// Gives an empty page's memory back, or keeps it and gives back the one kept before.
     fn release(&mut self, at: usize) {
-        if let Some(spare) = self.spare.replace(at).filter(|spare| *spare != at) {
-            if let Some(page) = self.pages.get_mut(spare).filter(|page| page.is_empty()) {
-                page.release();
-            }
+        let spare = self.spare.replace(at).filter(|spare| *spare != at);
+        let spare = spare.and_then(|spare| self.pages.get_mut(spare));
+        if let Some(page) = spare.filter(|page| page.is_empty()) {
+            page.release();
         }
         while let Some(page) = self.pages.pop_if(|page| page.nodes.is_empty()) {
             self.floor = self.floor.max(page.floor);

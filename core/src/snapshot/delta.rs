@@ -2,7 +2,7 @@
 //! Deltas: what changed between two states.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, btree_map};
 
 use super::{Value, ValueRef};
 
@@ -57,8 +57,8 @@ impl Delta {
     }
 
     /// The changes, ascending by key.
-    pub fn iter(&self) -> impl Iterator<Item = Edit<'_>> {
-        self.into_iter()
+    pub fn iter(&self) -> Edits<'_> {
+        Edits(self.changes.iter())
     }
 
     /// Number of keys changed.
@@ -74,24 +74,36 @@ impl Delta {
 
 impl IntoIterator for Delta {
     type Item = (Box<[u8]>, Option<Value>);
-    type IntoIter = alloc::collections::btree_map::IntoIter<Box<[u8]>, Option<Value>>;
+    type IntoIter = btree_map::IntoIter<Box<[u8]>, Option<Value>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.changes.into_iter()
     }
 }
 
+/// The changes of a delta, ascending by key.
+#[derive(Clone, Debug)]
+pub struct Edits<'a>(btree_map::Iter<'a, Box<[u8]>, Option<Value>>);
+
+impl<'a> Iterator for Edits<'a> {
+    type Item = Edit<'a>;
+
+    fn next(&mut self) -> Option<Edit<'a>> {
+        let (key, value) = self.0.next()?;
+        Some(Edit { key, value: value.as_ref().map(ValueRef::from) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
 impl<'a> IntoIterator for &'a Delta {
     type Item = Edit<'a>;
-    type IntoIter = core::iter::Map<
-        alloc::collections::btree_map::Iter<'a, Box<[u8]>, Option<Value>>,
-        fn((&'a Box<[u8]>, &'a Option<Value>)) -> Edit<'a>,
-    >;
+    type IntoIter = Edits<'a>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        let edit: fn((&'a Box<[u8]>, &'a Option<Value>)) -> Edit<'a> =
-            |(key, value)| Edit { key, value: value.as_ref().map(ValueRef::from) };
-        self.changes.iter().map(edit)
+    fn into_iter(self) -> Edits<'a> {
+        self.iter()
     }
 }
 

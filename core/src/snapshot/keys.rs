@@ -34,15 +34,27 @@ struct Key {
     holders: u32,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Keys {
     keys: Vec<Key>,
+    limit: u32,
     free: Vec<KeyId>,
     by_bytes: HashTable<KeyId>,
     hashing: DefaultHashBuilder,
 }
 
 impl Keys {
+    /// Knows at most `limit` keys at a time, which is at most [`KeyId::LIMIT`].
+    pub(super) fn new(limit: u32) -> Self {
+        Self {
+            keys: Vec::new(),
+            limit,
+            free: Vec::new(),
+            by_bytes: HashTable::new(),
+            hashing: DefaultHashBuilder::default(),
+        }
+    }
+
     /// The key's number, if any snapshot names it.
     #[inline]
     pub(super) fn find(&self, bytes: &[u8]) -> Option<KeyId> {
@@ -89,7 +101,7 @@ impl Keys {
                 id
             }
             None => {
-                let next = u32::try_from(self.keys.len()).ok().filter(|id| *id < KeyId::LIMIT)?;
+                let next = u32::try_from(self.keys.len()).ok().filter(|id| *id < self.limit)?;
                 self.keys.push(key);
                 KeyId(next)
             }

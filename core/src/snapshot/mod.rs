@@ -12,6 +12,7 @@
 mod arena;
 mod changes;
 mod checkpoint;
+mod commitment;
 mod cursor;
 mod delta;
 mod keys;
@@ -22,7 +23,7 @@ mod tree;
 use alloc::boxed::Box;
 
 pub use cursor::Cursor;
-pub use delta::{Change, ChangeKind, Delta, Edit};
+pub use delta::{Change, ChangeKind, Delta, Edit, Edits};
 pub use state::State;
 pub use tree::{SnapshotId, SnapshotTree, TreeError};
 

@@ -127,13 +127,13 @@ impl SnapshotTree {
 
     /// A tree without snapshots.
     pub fn new() -> Self {
-        Self::with_limit(Self::LIMIT)
+        Self::with_limits(Self::LIMIT, KeyId::LIMIT)
     }
 
-    fn with_limit(limit: u32) -> Self {
+    fn with_limits(snapshots: u32, keys: u32) -> Self {
         Self {
-            keys: Keys::default(),
-            arena: Arena::new(limit),
+            keys: Keys::new(keys),
+            arena: Arena::new(snapshots),
             checkpoints: Checkpoints::default(),
         }
     }
@@ -464,5 +464,58 @@ impl SnapshotTree {
         changes.sort_by_key(|(key, _)| *key);
         changes.dedup_by_key(|(key, _)| *key);
         changes
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_tree_refuses_snapshots_and_takes_them_again_after_pruning() {
+        let mut tree = SnapshotTree::with_limits(3, 10);
+        let root = tree.create([Edit::write(b"a", b"1")]).unwrap();
+        let child = tree.fork(root, [Edit::write(b"b", b"1")]).unwrap();
+        tree.fork(child, []).unwrap();
+        assert_eq!(tree.fork(root, [Edit::write(b"c", b"1")]), Err(TreeError::Full));
+        assert_eq!(tree.create([]), Err(TreeError::Full));
+        assert_eq!((tree.len(), tree.keys.find(b"c")), (3, None), "nothing is left behind");
+        assert_eq!(tree.prune(child), Ok(2));
+        let again = tree.fork(root, [Edit::write(b"c", b"1")]).unwrap();
+        assert_eq!(tree.get(again, b"c"), Ok(Some(b"1".into())));
+    }
+
+    #[test]
+    fn a_tree_with_all_keys_taken_refuses_others_and_forgets_those_of_the_refused() {
+        let mut tree = SnapshotTree::with_limits(10, 3);
+        let root = tree.create([Edit::write(b"a", b"1")]).unwrap();
+        let too_many = [b"b", b"c", b"a", b"d", b"e"].map(|key: &[u8; 1]| Edit::write(key, b"2"));
+        assert_eq!(tree.fork(root, too_many), Err(TreeError::Full));
+        assert_eq!(
+            tree.fork(root, too_many[3..].iter().copied().chain(too_many)),
+            Err(TreeError::Full)
+        );
+        assert_eq!(tree.len(), 1);
+        let full = tree.fork(root, too_many[..2].iter().copied()).unwrap();
+        assert_eq!(tree.fork(full, [Edit::write(b"d", b"2")]), Err(TreeError::Full));
+        assert_eq!(tree.prune(full), Ok(1));
+        assert_eq!(tree.fork(root, [Edit::write(b"d", b"2")]).map(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn a_delta_beyond_the_limit_is_refused_before_anything_is_copied() {
+        // Zeroed memory that is never touched costs nothing.
+        let long = std::vec![0; MAX_LEN + 1];
+        let mut tree = SnapshotTree::new();
+        let root = tree.create([]).unwrap();
+        assert_eq!(tree.fork(root, [Edit::write(b"a", &long[..])]), Err(TreeError::TooLong));
+        let halves = [
+            Edit::write(b"a", &long[..MAX_LEN / 2 + 1]),
+            Edit::write(b"b", &long[..MAX_LEN / 2 + 1]),
+        ];
+        assert_eq!(tree.fork(root, halves), Err(TreeError::TooLong));
+        let noted = ValueRef { bytes: b"", note: &long };
+        assert_eq!(tree.fork(root, [Edit::write(b"a", noted)]), Err(TreeError::TooLong));
+        assert_eq!((tree.len(), tree.keys.find(b"a"), tree.keys.find(b"b")), (1, None, None));
     }
 }

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+//! A state's trie that is kept and changed: after k changes the root costs O(k log n) hashes.
+//!
+//! Entries are put in under numbers that the caller gives them. Changes only mark the nodes above them; the root hashes each
+//! marked node once. A node keeps the digests of both its halves, so that hashing it touches no other.
+
+use alloc::vec::Vec;
+
+use super::state::{self, EMPTY, Subtree};
+use super::{KeyDigest, StateRoot, ValueDigest};
+use crate::hash::HashKind;
+
+/// An entry, hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HashedEntry {
+    pub(crate) key: KeyDigest,
+    pub(crate) value: ValueDigest,
+}
+
+/// What stands below a node on one side: nothing, an entry, or a node whose digest may be out of date. In four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link(u32);
+
+impl Link {
+    const EMPTY: Self = Self(u32::MAX);
+    const ENTRY: u32 = 1 << 31;
+    const STALE: u32 = 1 << 30;
+
+    const fn entry(number: u32) -> Self {
+        Self(number | Self::ENTRY)
+    }
+
+    const fn stale_node(index: u32) -> Self {
+        Self(index | Self::STALE)
+    }
+
+    const fn as_entry(self) -> Option<u32> {
+        if self.0 != u32::MAX && self.0 & Self::ENTRY != 0 {
+            Some(self.0 & !Self::ENTRY)
+        } else {
+            None
+        }
+    }
+
+    const fn as_node(self) -> Option<u32> {
+        if self.0 & Self::ENTRY == 0 { Some(self.0 & !Self::STALE) } else { None }
+    }
+
+    const fn is_stale(self) -> bool {
+        self.0 & Self::ENTRY == 0 && self.0 & Self::STALE != 0
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Half {
+    link: Link,
+    digest: Subtree,
+}
+
+impl Half {
+    const EMPTY: Self = Self { link: Link::EMPTY, digest: EMPTY };
+}
+
+/// Where a half is: below a node, or the top.
+#[derive(Clone, Copy)]
+struct Position {
+    /// `None` is the top.
+    node: Option<u32>,
+    side: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IncrementalTrie {
+    kind: HashKind,
+    top: Half,
+    nodes: Vec<[Half; 2]>,
+    free: Vec<u32>,
+    /// By the caller's numbers.
+    entries: Vec<Option<HashedEntry>>,
+    len: u64,
+}
+
+impl IncrementalTrie {
+    pub(crate) const fn new(kind: HashKind) -> Self {
+        Self {
+            kind,
+            top: Half::EMPTY,
+            nodes: Vec::new(),
+            free: Vec::new(),
+            entries: Vec::new(),
+            len: 0,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> HashKind {
+        self.kind
+    }
+
+    /// Puts entries under numbers below 2^30, in place of those that were there; `None` takes one out. O(log n) each, and one
+    /// hash for each new entry. Afterwards no two numbers may have the same key.
+    pub(crate) fn update(&mut self, changes: &[(u32, Option<HashedEntry>)]) {
+        // A key may come under a new number in the same update in which its old one goes.
+        for (number, entry) in changes {
+            let before = self.entries.get(*number as usize).copied().flatten();
+            if let Some(before) =
+                before.filter(|before| entry.is_none_or(|entry| entry.key != before.key))
+            {
+                self.remove(*number, &before.key);
+            }
+        }
+        for (number, entry) in changes {
+            if let Some(entry) = entry {
+                self.put(*number, entry);
+            }
+        }
+    }
+
+    /// The commitment to all entries. Costs a hash for each node above what changed since the last time.
+    pub(crate) fn root(&mut self) -> StateRoot {
+        if let Some(node) = self.top.link.as_node().filter(|_| self.top.link.is_stale()) {
+            self.top = Half { link: Link(node), digest: self.rehash(node) };
+        }
+        state::root(self.kind, self.len, &self.top.digest)
+    }
+
+    /// Puts an entry, in place of one with its number and key if there is one.
+    fn put(&mut self, number: u32, entry: &HashedEntry) {
+        let index = number as usize;
+        if index >= self.entries.len() {
+            self.entries.resize(index + 1, None);
+        }
+        match self.entries[index].replace(*entry) {
+            Some(before) if before == *entry => return,
+            Some(_) => {}
+            None => self.len += 1,
+        }
+        let digest = state::leaf(self.kind, &entry.key, &entry.value);
+        let mut position = Position { node: None, side: 0 };
+        for depth in 0.. {
+            let half = *self.half(position);
+            let node = match (half.link.as_node(), half.link.as_entry()) {
+                (Some(node), _) => node,
+                (None, Some(other)) if other != number => {
+                    // UNWRAP: a number in the trie has an entry.
+                    let key = self.entries[other as usize].expect("a linked entry is there").key;
+                    self.split(half, &key, depth)
+                }
+                _ => {
+                    *self.half_mut(position) = Half { link: Link::entry(number), digest };
+                    return;
+                }
+            };
+            self.half_mut(position).link = Link::stale_node(node);
+            position = Self::below(node, &entry.key, depth);
+        }
+    }
+
+    /// A new node with an entry below it.
+    fn split(&mut self, half: Half, key: &KeyDigest, depth: usize) -> u32 {
+        let mut node = [Half::EMPTY; 2];
+        node[usize::from(state::goes_right(key, depth))] = half;
+        if let Some(index) = self.free.pop() {
+            self.nodes[index as usize] = node;
+            return index;
+        }
+        self.nodes.push(node);
+        // UNWRAP: about one and a half nodes an entry, and entries have 30 bits; memory ends before.
+        u32::try_from(self.nodes.len() - 1).expect("an index fits in 30 bits")
+    }
+
+    /// Takes an entry out, and lets the one that remains alone in a subtree rise to its top.
+    fn remove(&mut self, number: u32, key: &KeyDigest) {
+        let mut way = Vec::new();
+        let mut position = Position { node: None, side: 0 };
+        for depth in 0.. {
+            let half = self.half_mut(position);
+            let Some(node) = half.link.as_node() else { break };
+            half.link = Link::stale_node(node);
+            way.push((position, node));
+            position = Self::below(node, key, depth);
+        }
+        debug_assert_eq!(self.half(position).link.as_entry(), Some(number), "it is in the trie");
+        *self.half_mut(position) = Half::EMPTY;
+        self.entries[number as usize] = None;
+        self.len -= 1;
+        while let Some((above, node)) = way.pop() {
+            let alone = match self.nodes[node as usize] {
+                [half, other] | [other, half]
+                    if other.link == Link::EMPTY && half.link.as_node().is_none() =>
+                {
+                    half
+                }
+                _ => return,
+            };
+            *self.half_mut(above) = alone;
+            self.free.push(node);
+        }
+    }
+
+    /// The digest of a node, after those of its halves.
+    fn rehash(&mut self, node: u32) -> Subtree {
+        for side in 0..2 {
+            let link = self.nodes[node as usize][side].link;
+            if let Some(below) = link.as_node().filter(|_| link.is_stale()) {
+                let digest = self.rehash(below);
+                self.nodes[node as usize][side] = Half { link: Link(below), digest };
+            }
+        }
+        let [left, right] = &self.nodes[node as usize];
+        state::node(self.kind, &left.digest, &right.digest)
+    }
+
+    fn below(node: u32, key: &KeyDigest, depth: usize) -> Position {
+        Position { node: Some(node), side: usize::from(state::goes_right(key, depth)) }
+    }
+
+    fn half(&self, position: Position) -> &Half {
+        match position.node {
+            Some(node) => &self.nodes[node as usize][position.side],
+            None => &self.top,
+        }
+    }
+
+    fn half_mut(&mut self, position: Position) -> &mut Half {
+        match position.node {
+            Some(node) => &mut self.nodes[node as usize][position.side],
+            None => &mut self.top,
+        }
+    }
+}
