@@ -36,22 +36,51 @@ pub(super) struct Node {
     pub(super) checkpoint: u32,
 }
 
+impl Node {
+    const fn free(generation: u32) -> Self {
+        Self {
+            payload: Payload::new_const(),
+            generation,
+            depth: 0,
+            first_child: NONE,
+            next_sibling: NONE,
+            previous_sibling: NONE,
+            checkpoint: NONE,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Page {
+    /// All slots, or none while no snapshot stands in any.
     nodes: Vec<Node>,
-    /// Slots of `nodes` that were freed.
+    /// How many slots were used since the page was begun; the rest is free.
+    used: usize,
+    /// Of the used slots, those that were freed.
     free: Vec<u8>,
-    /// What the generation of a slot counts from that was not used since the page was begun.
+    /// The generation of a slot that was not used since the page was begun.
     floor: u32,
 }
 
 impl Page {
     fn is_full(&self) -> bool {
-        self.nodes.len() == PAGE_LEN && self.free.is_empty()
+        self.used == PAGE_LEN && self.free.is_empty()
     }
 
     fn is_empty(&self) -> bool {
-        self.nodes.len() == self.free.len()
+        self.used == self.free.len()
+    }
+
+    fn take_slot(&mut self) -> usize {
+        if let Some(slot) = self.free.pop() {
+            return usize::from(slot);
+        }
+        if self.nodes.is_empty() {
+            self.nodes.reserve_exact(PAGE_LEN);
+            self.nodes.resize(PAGE_LEN, Node::free(self.floor));
+        }
+        self.used += 1;
+        self.used - 1
     }
 
     /// Gives the memory back. No slot may be in use.
@@ -126,34 +155,15 @@ impl Arena {
         Changes::new(self.link(index).touched, &self.node(index).payload)
     }
 
-    /// Puts a snapshot into a free slot. The arena must not be full.
-    pub(super) fn insert(&mut self, link: Link, depth: u32, payload: Payload) -> u32 {
+    /// Gives a snapshot a free slot; its payload is the caller's to write there, lest it be copied once more. The arena must not be
+    /// full.
+    pub(super) fn insert(&mut self, link: Link, depth: u32) -> u32 {
         let at = self.roomy_page();
         let page = &mut self.pages[at];
-        let mut node = Node {
-            payload,
-            generation: page.floor + 1,
-            depth,
-            first_child: NONE,
-            next_sibling: NONE,
-            previous_sibling: NONE,
-            checkpoint: NONE,
-        };
-        let slot = match page.free.pop() {
-            Some(slot) => {
-                let slot = usize::from(slot);
-                node.generation = page.nodes[slot].generation + 1;
-                page.nodes[slot] = node;
-                slot
-            }
-            None => {
-                if page.nodes.is_empty() {
-                    page.nodes.reserve_exact(PAGE_LEN);
-                }
-                page.nodes.push(node);
-                page.nodes.len() - 1
-            }
-        };
+        let slot = page.take_slot();
+        let node = &mut page.nodes[slot];
+        node.generation += 1;
+        node.depth = depth;
         let index = at * PAGE_LEN + slot;
         if index >= self.links.len() {
             self.links.resize(index + 1, link);
@@ -174,14 +184,13 @@ impl Arena {
             self.roomy.push(at);
         }
         let node = &mut page.nodes[slot];
-        node.payload = Payload::new();
         // A slot that was used 2^31 times is not used again: an old id could be taken for a new one.
         match (node.generation.checked_add(1), u8::try_from(slot)) {
             (Some(generation), Ok(slot)) => {
-                node.generation = generation;
+                *node = Node::free(generation);
                 page.free.push(slot);
             }
-            _ => node.generation = 0,
+            _ => *node = Node::free(0),
         }
         self.len -= 1;
         if page.is_empty() {

@@ -7,8 +7,8 @@
 //! |------:|-------|
 //! | 4 | number of changes, n |
 //! | 4 n | the keys' numbers, ascending |
-//! | 4 n | where each value begins in the rest; its two highest bits: a whiteout, a note before the value |
-//! | … | the values, a noted one as length of the note (4) ‖ note ‖ value |
+//! | 4 n | where each one's value stands in the whole |
+//! | … | the values, each as its length (4, with two flags: a whiteout, a note) ‖ length of the note (4) and note if there is one ‖ value |
 //!
 //! Numbers are in the processor's byte order: nothing here leaves memory.
 
@@ -26,11 +26,11 @@ const INLINE_LEN: usize = 32;
 pub(super) type Payload = SmallVec<[u8; INLINE_LEN]>;
 
 /// A delta's bytes are counted with 30 bits.
-pub(super) const MAX_LEN: usize = (1 << 30) - 1;
+pub(super) const MAX_LEN: usize = LEN as usize;
 
 const WHITEOUT: u32 = 1 << 31;
 const NOTED: u32 = 1 << 30;
-const OFFSET: u32 = NOTED - 1;
+const LEN: u32 = NOTED - 1;
 
 /// Which keys a delta touches: the one key, or a filter of 31 bits over many.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl Touched {
     }
 }
 
-/// Where in a delta a change stands.
+/// Where in a delta a change stands: the offset of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -103,8 +103,7 @@ impl<'a> Changes<'a> {
     pub(super) fn iter(self) -> impl Iterator<Item = (KeyId, Place)> {
         let single = self.single();
         let many = if single.is_some() { 0 } else { self.count() };
-        let nth = move |n: u32| (KeyId(self.word(1 + n as usize)), Place(n));
-        single.into_iter().chain((0..many).map(nth))
+        single.into_iter().chain((0..many).map(move |n| (KeyId(self.id(n)), self.place(n))))
     }
 
     /// Where the delta speaks of the key, if it does.
@@ -114,19 +113,20 @@ impl<'a> Changes<'a> {
             return (single == key).then_some(place);
         }
         let count = self.count();
-        let id = |n: u32| self.word(1 + n as usize);
+        if count == 0 {
+            return None;
+        }
         // The numbers of a whole state, imported at once, are consecutive.
-        let first = if count > 0 { id(0) } else { return None };
-        let guess = key.0.checked_sub(first)?;
-        if guess < count && id(guess) == key.0 {
-            return Some(Place(guess));
+        let guess = key.0.checked_sub(self.id(0))?;
+        if guess < count && self.id(guess) == key.0 {
+            return Some(self.place(guess));
         }
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;
-            if id(middle) < key.0 { low = middle + 1 } else { high = middle }
+            if self.id(middle) < key.0 { low = middle + 1 } else { high = middle }
         }
-        (low < count && id(low) == key.0).then_some(Place(low))
+        (low < count && self.id(low) == key.0).then(|| self.place(low))
     }
 
     fn single(self) -> Option<(KeyId, Place)> {
@@ -136,95 +136,121 @@ impl<'a> Changes<'a> {
     }
 
     fn count(self) -> u32 {
-        if self.payload.is_empty() { 0 } else { self.word(0) }
+        if self.payload.is_empty() { 0 } else { word(self.payload, 0) }
     }
 
-    fn word(self, n: usize) -> u32 {
-        word(self.payload, n)
+    fn id(self, n: u32) -> u32 {
+        word(self.payload, 4 * (1 + n as usize))
+    }
+
+    fn place(self, n: u32) -> Place {
+        Place(word(self.payload, 4 * (1 + self.count() as usize + n as usize)))
     }
 }
 
 /// What a delta says at a place: a value, or `None` for a whiteout.
 #[inline]
 pub(super) fn value(payload: &[u8], place: Place) -> Option<ValueRef<'_>> {
-    if place == Place::ALONE { Some(payload.into()) } else { packed_value(payload, place) }
-}
-
-fn packed_value(payload: &[u8], place: Place) -> Option<ValueRef<'_>> {
+    if place == Place::ALONE {
+        return Some(payload.into());
+    }
     if place == Place::ALONE_WHITEOUT {
         return None;
     }
-    let (count, at) = (word(payload, 0) as usize, place.0 as usize);
-    let start = word(payload, 1 + count + at);
-    if start & WHITEOUT != 0 {
-        return None;
+    let start = place.0 as usize;
+    let head = word(payload, start);
+    let bytes = &payload[start + 4..][..(head & LEN) as usize];
+    match head & (WHITEOUT | NOTED) {
+        0 => Some(bytes.into()),
+        NOTED => {
+            let (note, bytes) = bytes[4..].split_at(word(bytes, 0) as usize);
+            Some(ValueRef { bytes, note })
+        }
+        _ => None,
     }
-    let rest = &payload[4 * (1 + 2 * count)..];
-    let end =
-        if at + 1 < count { (word(payload, 2 + count + at) & OFFSET) as usize } else { rest.len() };
-    let bytes = &rest[(start & OFFSET) as usize..end];
-    if start & NOTED == 0 {
-        return Some(bytes.into());
-    }
-    let (note, bytes) = bytes[4..].split_at(word(bytes, 0) as usize);
-    Some(ValueRef { bytes, note })
 }
 
-fn word(bytes: &[u8], n: usize) -> u32 {
-    // UNWRAP: four bytes are four bytes.
-    u32::from_ne_bytes(bytes[4 * n..4 * n + 4].try_into().expect("a word"))
-}
-
-/// Packs a delta of one change.
 #[inline]
-pub(super) fn pack_one(key: KeyId, value: Option<ValueRef<'_>>) -> Option<(Touched, Payload)> {
+fn word(bytes: &[u8], at: usize) -> u32 {
+    // UNWRAP: four bytes are four bytes.
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("a word"))
+}
+
+/// A delta on its way into the tree.
+pub(super) enum Packed<'a> {
+    /// Of one change: what [`Payload`] is to hold.
+    One(&'a [u8]),
+    Many(Vec<u8>),
+}
+
+impl Packed<'_> {
+    #[inline]
+    pub(super) fn write(self, payload: &mut Payload) {
+        match self {
+            Self::One(bytes) => payload.insert_from_slice(0, bytes),
+            Self::Many(bytes) if bytes.len() <= INLINE_LEN => {
+                payload.insert_from_slice(0, &bytes);
+            }
+            Self::Many(bytes) => *payload = Payload::from_vec(bytes),
+        }
+    }
+}
+
+/// Packs a delta of one change. `None` if it is too long.
+#[inline]
+pub(super) fn pack_one(key: KeyId, value: Option<ValueRef<'_>>) -> Option<(Touched, Packed<'_>)> {
     match value {
         Some(value) if !value.note.is_empty() => pack_many(&[(key, Some(value))]),
         Some(value) if value.bytes.len() > MAX_LEN => None,
-        Some(value) => Some((Touched::one(key, false), value.bytes.into())),
-        None => Some((Touched::one(key, true), Payload::new())),
+        Some(value) => Some((Touched::one(key, false), Packed::One(value.bytes))),
+        None => Some((Touched::one(key, true), Packed::One(&[]))),
     }
 }
 
 /// Packs changes that ascend strictly by key number. `None` if they are too long for one delta.
-pub(super) fn pack_many(changes: &[(KeyId, Option<ValueRef<'_>>)]) -> Option<(Touched, Payload)> {
+pub(super) fn pack_many<'a>(
+    changes: &[(KeyId, Option<ValueRef<'_>>)],
+) -> Option<(Touched, Packed<'a>)> {
+    let note_len = |value: &ValueRef<'_>| match value.note.len() {
+        0 => 0,
+        len => 4 + len,
+    };
     let mut touched = Touched::NOTHING.0;
-    let mut starts = Vec::with_capacity(changes.len());
-    let mut len = 0usize;
+    // Offsets first: nothing is copied of what is too long.
+    let mut places = Vec::with_capacity(changes.len());
+    let mut len = changes.len().checked_mul(8)?.checked_add(4)?;
     for (key, value) in changes {
         touched |= filter(*key);
-        let start = u32::try_from(len).ok()?;
-        starts.push(match value {
-            None => start | WHITEOUT,
-            Some(value) if value.note.is_empty() => start,
-            Some(_) => start | NOTED,
-        });
-        if let Some(value) = value {
-            let note = if value.note.is_empty() { 0 } else { 4 + value.note.len() };
-            len = len.checked_add(note)?.checked_add(value.bytes.len())?;
-        }
+        places.push(len);
+        let value = value.map_or(0, |value| value.bytes.len().saturating_add(note_len(&value)));
+        len = len.checked_add(4)?.checked_add(value)?;
         if len > MAX_LEN {
             return None;
         }
     }
-    let count = u32::try_from(changes.len()).ok()?;
-    let mut payload = Payload::new();
-    payload.reserve_exact(4 * (1 + 2 * changes.len()) + len);
-    payload.extend_from_slice(&count.to_ne_bytes());
-    for (key, _) in changes {
-        payload.extend_from_slice(&key.0.to_ne_bytes());
-    }
-    for start in starts {
-        payload.extend_from_slice(&start.to_ne_bytes());
-    }
-    for value in changes.iter().filter_map(|(_, value)| *value) {
-        if !value.note.is_empty() {
-            // UNWRAP: it is shorter than `MAX_LEN`.
-            let note_len = u32::try_from(value.note.len()).expect("a note's length fits");
-            payload.extend_from_slice(&note_len.to_ne_bytes());
-            payload.extend_from_slice(value.note);
+    let mut payload = Vec::with_capacity(len);
+    // UNWRAP: none is above `MAX_LEN`.
+    let put = |n: usize, flags: u32, payload: &mut Vec<u8>| {
+        let word = u32::try_from(n).expect("a length fits in 30 bits") | flags;
+        payload.extend_from_slice(&word.to_ne_bytes());
+    };
+    put(changes.len(), 0, &mut payload);
+    changes.iter().for_each(|(key, _)| put(key.index(), 0, &mut payload));
+    places.into_iter().for_each(|place| put(place, 0, &mut payload));
+    for (_, value) in changes {
+        match value {
+            None => put(0, WHITEOUT, &mut payload),
+            Some(value) if value.note.is_empty() => {
+                put(value.bytes.len(), 0, &mut payload);
+                payload.extend_from_slice(value.bytes);
+            }
+            Some(value) => {
+                put(note_len(value) + value.bytes.len(), NOTED, &mut payload);
+                put(value.note.len(), 0, &mut payload);
+                payload.extend_from_slice(value.note);
+                payload.extend_from_slice(value.bytes);
+            }
         }
-        payload.extend_from_slice(value.bytes);
     }
-    Some((Touched(touched), payload))
+    Some((Touched(touched), Packed::Many(payload)))
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! What bounds a read: tables of the newest changes over many ancestors at once.
 //!
-//! A checkpoint belongs to a snapshot whose depth is a multiple of 8. It covers the 8 snapshots that end there; at multiples of
-//! 64 it comes to cover 64 of them, then 512, 8,192, 131,072 and so on. A read steps from snapshot to snapshot up to the
-//! first checkpoint, and from there from table to table: at most 7 of each of the small spans and 15 of each larger one. Where
-//! a table over all keys is not much larger than one of the changes, it is made over all keys, and a read ends there.
+//! A checkpoint belongs to a snapshot whose depth is a multiple of 16. It covers the 16 snapshots that end there; at multiples of
+//! 64 it comes to cover 64 of them, then 256, 4,096, 65,536 and so on. A read steps from snapshot to snapshot up to the first
+//! checkpoint, and from there from table to table: at most 3 of each of the small spans and 15 of each larger one. Where a table
+//! over all keys is not much larger than one of the changes, it is made over all keys, and a read ends there.
 //!
-//! A checkpoint is made when a snapshot is added some way below it: a quarter of the span it covers. So each has that many
-//! snapshots to itself, and whatever the tree's shape, checkpoints cost at most four entries of eight bytes a snapshot and
-//! span, and one in a tree that is one long path. Snapshots near the leaves have none.
+//! A checkpoint is made, or made larger, when a snapshot is added some way below it, a quarter of the span (for the smallest, two
+//! steps). So each has that many snapshots to itself, and checkpoints cost a bounded number of bytes a snapshot whatever the
+//! tree's shape, and about 30 in a tree that is one long path. Snapshots near the leaves have none.
 //!
 //! A checkpoint only remembers: it changes nothing of what a snapshot holds.
 
@@ -18,18 +18,18 @@ use alloc::vec::Vec;
 use slab::Slab;
 
 use super::arena::{Arena, NONE};
-use super::changes::Wanted;
+use super::changes::{Place, Wanted};
 use super::keys::KeyId;
 
 /// Snapshots that checkpoints of each size cover. Small steps first, where most reads are; each step is memory, so there are few.
-const SPANS: [u32; 7] = [8, 64, 512, 8 << 10, 128 << 10, 2 << 20, 32 << 20];
+const SPANS: [u32; 7] = [16, 64, 256, 4 << 10, 64 << 10, 1 << 20, 16 << 20];
 
-/// Snapshots that the smallest checkpoint covers.
+/// Changes in the smallest table: one a snapshot. Their keys are one cache line.
 const FEW: usize = SPANS[0] as usize;
 
 /// How far below a checkpoint's snapshot one is added when it is made, for the span it covers.
 const fn delay(span: u32) -> u32 {
-    span / 4
+    if span == SPANS[0] { 2 } else { span / 4 }
 }
 
 #[derive(Clone, Debug)]
@@ -44,8 +44,9 @@ struct Checkpoint {
 /// The newest change of each key over a span, as the snapshot that made it.
 #[derive(Clone, Debug)]
 enum Table {
-    /// At most 8 changes, in no order; the rest is filled with [`NONE`].
-    Few { keys: [u32; FEW], nodes: [u32; FEW] },
+    /// Of the smallest span, where it has at most 16 changes: their keys, the rest filled with [`NONE`]. Which snapshot it was is
+    /// found by steps.
+    Few([u32; FEW]),
     /// Changes ascending by key.
     Many { keys: Box<[u32]>, nodes: Box<[u32]> },
     /// Changes ascending by key, where there are many of all the keys: for each 32 keys, which of them changed, and how many
@@ -59,6 +60,8 @@ enum Table {
 enum Word {
     /// This snapshot changed it last.
     Node(u32),
+    /// One of the snapshots of the span changed it.
+    Some,
     /// Not changed in the span.
     Silent,
     /// Never changed.
@@ -69,11 +72,10 @@ impl Table {
     #[inline]
     fn find(&self, key: KeyId) -> Word {
         let node = match self {
-            Self::Few { keys, nodes } => {
+            Self::Few(keys) => {
                 // All are compared at once, without a branch for each: most often none is the key.
                 let is_there = keys.iter().fold(false, |found, one| found | (*one == key.0));
-                let at = is_there.then(|| keys.iter().position(|one| *one == key.0)).flatten();
-                at.and_then(|at| nodes.get(at))
+                return if is_there { Word::Some } else { Word::Silent };
             }
             Self::Many { keys, nodes } => {
                 keys.binary_search(&key.0).ok().and_then(|at| nodes.get(at))
@@ -93,13 +95,10 @@ impl Table {
         node.map_or(Word::Silent, |node| Word::Node(*node))
     }
 
-    /// Its changes, in no order.
-    fn collect(&self, into: &mut Vec<(u32, u32)>) {
+    /// Its changes, the newest of a key before older ones. `index` is the checkpoint's snapshot.
+    fn collect(&self, arena: &Arena, index: u32, into: &mut Vec<(u32, u32)>) {
         match self {
-            Self::Few { keys, nodes } => {
-                let used = keys.iter().zip(nodes).filter(|(key, _)| **key != NONE);
-                into.extend(used.map(|(key, node)| (*key, *node)));
-            }
+            Self::Few(_) => collect_steps(arena, index, into),
             Self::Many { keys, nodes } => {
                 into.extend(keys.iter().copied().zip(nodes.iter().copied()));
             }
@@ -120,17 +119,19 @@ impl Table {
         }
     }
 
-    /// Of changes from the newest to the oldest; `bound` is above all key numbers.
+    /// Of the changes of the smallest span, as [`collect_steps`] gives them.
+    fn smallest(mut newest: Vec<(u32, u32)>, bound: usize) -> Self {
+        if newest.len() > FEW {
+            return Self::new(newest, bound);
+        }
+        newest.resize(FEW, (NONE, NONE));
+        Self::Few(core::array::from_fn(|n| newest[n].0))
+    }
+
+    /// Of changes, the newest of a key before older ones; `bound` is above all key numbers.
     fn new(mut newest: Vec<(u32, u32)>, bound: usize) -> Self {
         newest.sort_by_key(|(key, _)| *key);
         newest.dedup_by_key(|(key, _)| *key);
-        if newest.len() <= FEW {
-            let (mut keys, mut nodes) = ([NONE; FEW], [NONE; FEW]);
-            for (n, (key, node)) in newest.into_iter().enumerate() {
-                (keys[n], nodes[n]) = (key, node);
-            }
-            return Self::Few { keys, nodes };
-        }
         let (keys, nodes): (Vec<u32>, Vec<u32>) = newest.into_iter().unzip();
         // About where the marks take as much memory as the keys would.
         if bound > 20 * keys.len() {
@@ -150,9 +151,18 @@ impl Table {
 
     fn len(&self) -> usize {
         match self {
-            Self::Few { .. } => FEW,
+            Self::Few(_) => FEW,
             Self::Many { nodes, .. } | Self::Dense { nodes, .. } | Self::All(nodes) => nodes.len(),
         }
+    }
+}
+
+/// The changes of the snapshots of the smallest span that ends with `index`, from the newest to the oldest.
+fn collect_steps(arena: &Arena, index: u32, into: &mut Vec<(u32, u32)>) {
+    let mut index = index;
+    for _ in 0..SPANS[0] {
+        into.extend(arena.changes(index).iter().map(|(key, _)| (key.0, index)));
+        index = arena.link(index).parent;
     }
 }
 
@@ -163,9 +173,9 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The snapshot that changed the key last, from `start` up.
+    /// The snapshot that changed the key last, from `start` up, and where in its delta.
     #[inline]
-    pub(super) fn find(&self, arena: &Arena, start: u32, key: KeyId) -> Option<u32> {
+    pub(super) fn find(&self, arena: &Arena, start: u32, key: KeyId) -> Option<(u32, Place)> {
         let wanted = Wanted::new(key);
         let mut index = start;
         let mut checkpoint = NONE;
@@ -173,33 +183,29 @@ impl Checkpoints {
         // The nearest that could have a checkpoint has none if the tree does not go on far enough below it; the next has.
         let to_first = depth % SPANS[0];
         for steps in [to_first, SPANS[0].min(depth - to_first)] {
-            for _ in 0..steps {
-                let link = arena.link(index);
-                if link.touched.may_include(wanted) && arena.changes(index).find(key).is_some() {
-                    return Some(index);
-                }
-                index = link.parent;
+            match find_by_steps(arena, index, steps, wanted) {
+                Ok(found) => return Some(found),
+                Err(end) => index = end,
             }
             checkpoint = arena.node(index).checkpoint;
             if checkpoint != NONE {
                 break;
             }
         }
-        while let Some(found) = self.slab.get(checkpoint as usize) {
-            match found.table.find(key) {
-                Word::Node(node) => return Some(node),
+        while let Some(next) = self.slab.get(checkpoint as usize) {
+            match next.table.find(key) {
+                Word::Node(node) => return Some((node, arena.changes(node).find(key)?)),
+                Word::Some => return find_by_steps(arena, index, SPANS[0], wanted).ok(),
                 Word::Never => return None,
-                Word::Silent => {}
+                Word::Silent => (checkpoint, index) = (next.below, next.start),
             }
-            (checkpoint, index) = (found.below, found.start);
         }
-        arena.changes(index).find(key).map(|_| index)
+        Some((index, arena.changes(index).find(key)?))
     }
 
     /// Makes the checkpoints that a new snapshot is far enough below of. `bound` is above all key numbers.
     #[inline]
-    pub(super) fn extend(&mut self, arena: &mut Arena, index: u32, bound: usize) {
-        let depth = arena.node(index).depth;
+    pub(super) fn extend(&mut self, arena: &mut Arena, index: u32, depth: u32, bound: usize) {
         if depth % SPANS[0] == delay(SPANS[0]) && depth > SPANS[0] {
             self.add_above(arena, index, bound);
         }
@@ -213,72 +219,76 @@ impl Checkpoints {
     }
 
     fn add_above(&mut self, arena: &mut Arena, index: u32, bound: usize) {
-        let at = (0..delay(SPANS[0])).fold(index, |index, _| arena.link(index).parent);
+        let mut at = (0..delay(SPANS[0])).fold(index, |index, _| arena.link(index).parent);
         if arena.node(at).checkpoint != NONE {
             return;
         }
         let mut newest = Vec::new();
-        let mut start = at;
-        for _ in 0..SPANS[0] {
-            newest.extend(arena.changes(start).iter().map(|(key, _)| (key.0, start)));
-            start = arena.link(start).parent;
-        }
+        collect_steps(arena, at, &mut newest);
+        let start = (0..SPANS[0]).fold(at, |index, _| arena.link(index).parent);
         let below = arena.node(start).checkpoint;
-        let new = Checkpoint { table: Table::new(newest, bound), below, start };
+        let new = Checkpoint { table: Table::smallest(newest, bound), below, start };
         // UNWRAP: there are fewer checkpoints than snapshots.
-        let mut id = u32::try_from(self.slab.insert(new)).expect("an index fits in 32 bits");
+        let id = u32::try_from(self.slab.insert(new)).expect("an index fits in 32 bits");
         arena.node_mut(at).checkpoint = id;
-        self.complete(arena, id, SPANS[0], bound);
+        self.complete(arena, at, SPANS[0], bound);
 
         // It may be what a larger one further up waited for.
-        let mut depth = arena.node(at).depth;
         for sizes in SPANS.windows(2) {
             let &[span, larger] = sizes else { return };
+            let depth = arena.node(at).depth;
             if depth % larger != delay(larger) || depth < larger {
                 return;
             }
             for _ in 0..delay(larger) / span {
                 // Beyond one of all keys nobody reads.
-                if self.is_whole(id) {
+                if self.is_whole(arena, at) {
                     return;
                 }
-                id = self.slab[id as usize].below;
+                at = self.of(arena, at).start;
             }
-            if self.is_whole(id) {
+            let depth = arena.node(at).depth;
+            // It may be larger already, because of another branch below it; so are those further up, then.
+            let covered = depth - arena.node(self.of(arena, at).start).depth;
+            if self.is_whole(arena, at) || covered > span {
                 return;
             }
-            depth -= delay(larger);
-            // Another branch below it has seen to it already, and to the larger ones.
-            if depth - arena.node(self.slab[id as usize].start).depth > span {
-                return;
-            }
-            self.widen(id, larger / span, bound);
-            self.complete(arena, id, larger, bound);
+            self.widen(arena, at, larger / span, bound);
+            self.complete(arena, at, larger, bound);
         }
     }
 
-    fn is_whole(&self, id: u32) -> bool {
-        matches!(self.slab[id as usize].table, Table::All(_))
+    /// The checkpoint of a snapshot that has one.
+    fn of(&self, arena: &Arena, index: u32) -> &Checkpoint {
+        &self.slab[arena.node(index).checkpoint as usize]
     }
 
-    /// Makes a checkpoint cover what it and those below it cover, `count` in all.
-    fn widen(&mut self, id: u32, count: u32, bound: usize) {
+    fn is_whole(&self, arena: &Arena, index: u32) -> bool {
+        matches!(self.of(arena, index).table, Table::All(_))
+    }
+
+    /// Makes a snapshot's checkpoint cover what it and those below it cover, `count` in all.
+    fn widen(&mut self, arena: &Arena, index: u32, count: u32, bound: usize) {
         let mut newest = Vec::new();
-        let (mut below, mut start) = (id, NONE);
+        let mut start = index;
         for _ in 0..count {
-            if self.is_whole(below) {
+            // What lies below one of all keys is never read.
+            if self.is_whole(arena, start) {
                 break;
             }
-            let next = &self.slab[below as usize];
-            next.table.collect(&mut newest);
-            (below, start) = (next.below, next.start);
+            let next = self.of(arena, start);
+            next.table.collect(arena, start, &mut newest);
+            start = next.start;
         }
-        self.slab[id as usize] = Checkpoint { table: Table::new(newest, bound), below, start };
+        let below = arena.node(start).checkpoint;
+        let widened = Checkpoint { table: Table::new(newest, bound), below, start };
+        self.slab[arena.node(index).checkpoint as usize] = widened;
     }
 
-    /// Makes a checkpoint's table one of all keys, if that is not much larger.
-    fn complete(&mut self, arena: &Arena, id: u32, span: u32, bound: usize) {
-        if bound > 4 * self.slab[id as usize].table.len().max(span as usize) || self.is_whole(id) {
+    /// Makes the table of a snapshot's checkpoint one of all keys, if that is not much larger.
+    fn complete(&mut self, arena: &Arena, index: u32, span: u32, bound: usize) {
+        let changes = self.of(arena, index).table.len();
+        if bound > 4 * changes.max(span as usize) || self.is_whole(arena, index) {
             return;
         }
         let mut nodes = alloc::vec![NONE; bound];
@@ -287,19 +297,42 @@ impl Checkpoints {
                 *newest = node;
             }
         };
-        let (mut next, mut changes) = (id, Vec::new());
-        while let Some(checkpoint) = self.slab.get(next as usize) {
-            checkpoint.table.collect(&mut changes);
+        let (mut start, mut changes) = (index, Vec::new());
+        loop {
+            let checkpoint = self.of(arena, start);
+            checkpoint.table.collect(arena, start, &mut changes);
             changes.drain(..).for_each(&mut note);
-            if self.is_whole(next) {
+            if self.is_whole(arena, start) {
                 break;
             }
-            next = checkpoint.below;
-            if next == NONE {
-                let root = checkpoint.start;
-                arena.changes(root).iter().for_each(|(key, _)| note((key.0, root)));
+            start = checkpoint.start;
+            if arena.node(start).checkpoint == NONE {
+                arena.changes(start).iter().for_each(|(key, _)| note((key.0, start)));
+                break;
             }
         }
+        let id = arena.node(index).checkpoint;
         self.slab[id as usize].table = Table::All(nodes.into());
     }
+}
+
+/// The nearest of `steps` snapshots up from `index` that changed the key, or where the steps lead if there is none.
+#[inline]
+fn find_by_steps(
+    arena: &Arena,
+    index: u32,
+    steps: u32,
+    wanted: Wanted,
+) -> Result<(u32, Place), u32> {
+    let mut index = index;
+    for _ in 0..steps {
+        let link = arena.link(index);
+        if link.touched.may_include(wanted)
+            && let Some(place) = arena.changes(index).find(wanted.key)
+        {
+            return Ok((index, place));
+        }
+        index = link.parent;
+    }
+    Err(index)
 }

@@ -58,7 +58,7 @@ impl Keys {
     /// The key's number, if any snapshot names it.
     #[inline]
     pub(super) fn find(&self, bytes: &[u8]) -> Option<KeyId> {
-        self.by_bytes.find(self.hash(bytes), |id| self.bytes(*id) == bytes).copied()
+        self.by_bytes.find(self.hash(bytes), |id| are_equal(self.bytes(*id), bytes)).copied()
     }
 
     /// The key's number, held once more; `None` if there are as many keys as there can be.
@@ -94,7 +94,7 @@ impl Keys {
     }
 
     fn add(&mut self, bytes: &[u8]) -> Option<KeyId> {
-        let key = Key { bytes: bytes.into(), holders: 1 };
+        let key = Key { bytes: SmallVec::from_slice(bytes), holders: 1 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.keys[id.index()] = key;
@@ -121,4 +121,13 @@ fn hash(hashing: &DefaultHashBuilder, bytes: &[u8]) -> u64 {
     let mut hasher = hashing.build_hasher();
     hasher.write(bytes);
     hasher.finish()
+}
+
+/// Equality without a call for the shortest keys, numbers most often: the call would cost as much as the rest of a look-up.
+#[inline]
+fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    match (a.as_array::<8>(), b.as_array::<8>()) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
 }

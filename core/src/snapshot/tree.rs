@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::arena::{Arena, Link, NONE, Node};
-use super::changes::{self, MAX_LEN, Payload, Place, Touched};
+use super::changes::{self, MAX_LEN, Packed, Place, Touched};
 use super::checkpoint::Checkpoints;
 use super::keys::{KeyId, Keys};
 use super::merge::{Merge, Policy, merge_keys};
@@ -318,6 +318,8 @@ impl SnapshotTree {
         if x == NONE { Err(TreeError::Unrelated { a, b }) } else { Ok(self.id(x)) }
     }
 
+    /// Inlined into the caller, where the changes are known: copying them costs as much as the rest.
+    #[inline]
     fn add<'a>(
         &mut self,
         parent: u32,
@@ -327,17 +329,25 @@ impl SnapshotTree {
         if self.arena.is_full() {
             return Err(TreeError::Full);
         }
-        let (touched, payload) = self.pack(changes.into_iter())?;
-        let index = self.arena.insert(Link { parent, touched }, depth, payload);
-        if parent != NONE {
-            let elder = core::mem::replace(&mut self.arena.node_mut(parent).first_child, index);
-            self.arena.node_mut(index).next_sibling = elder;
+        let (touched, packed) = self.pack(changes.into_iter())?;
+        Ok(self.attach(Link { parent, touched }, depth, packed))
+    }
+
+    fn attach(&mut self, link: Link, depth: u32, packed: Packed<'_>) -> SnapshotId {
+        let index = self.arena.insert(link, depth);
+        let node = self.arena.node_mut(index);
+        packed.write(&mut node.payload);
+        let id = SnapshotId { index, generation: node.generation };
+        if link.parent != NONE {
+            let elder =
+                core::mem::replace(&mut self.arena.node_mut(link.parent).first_child, index);
             if elder != NONE {
+                self.arena.node_mut(index).next_sibling = elder;
                 self.arena.node_mut(elder).previous_sibling = index;
             }
-            self.checkpoints.extend(&mut self.arena, index, self.keys.bound());
+            self.checkpoints.extend(&mut self.arena, index, depth, self.keys.bound());
         }
-        Ok(self.id(index))
+        id
     }
 
     /// Packs changes in any order, of which the last to a key counts, and holds their keys.
@@ -345,9 +355,9 @@ impl SnapshotTree {
     fn pack<'a>(
         &mut self,
         mut changes: impl Iterator<Item = Edit<'a>>,
-    ) -> Result<(Touched, Payload), TreeError> {
+    ) -> Result<(Touched, Packed<'a>), TreeError> {
         let Some(Edit { key, value }) = changes.next() else {
-            return Ok((Touched::NOTHING, Payload::new()));
+            return Ok((Touched::NOTHING, Packed::One(&[])));
         };
         let first = (self.keys.hold(key).ok_or(TreeError::Full)?, value);
         match changes.next() {
@@ -363,7 +373,7 @@ impl SnapshotTree {
         &mut self,
         first: (KeyId, Option<ValueRef<'a>>),
         rest: impl Iterator<Item = Edit<'a>>,
-    ) -> Result<(Touched, Payload), TreeError> {
+    ) -> Result<(Touched, Packed<'a>), TreeError> {
         let mut packed = alloc::vec![first];
         let mut problem = None;
         for Edit { key, value } in rest {
@@ -448,8 +458,7 @@ impl SnapshotTree {
 
     #[inline]
     fn lookup(&self, index: u32, key: KeyId) -> Option<ValueRef<'_>> {
-        let node = self.checkpoints.find(&self.arena, index, key)?;
-        let place = self.arena.changes(node).find(key)?;
+        let (node, place) = self.checkpoints.find(&self.arena, index, key)?;
         self.value(At { node, place })
     }
 
