@@ -18,6 +18,7 @@ use core::mem;
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::ChunkSizes;
+use crate::executor::Executor;
 use crate::hash::{ContentHash, HASH_LEN};
 use crate::merkle::ListRoot;
 use crate::merkle::list::ListHasher;
@@ -201,6 +202,22 @@ pub fn write<S: ObjectStore + ?Sized>(
     let mut writer = BlobWriter::new(store);
     writer.write(bytes)?;
     writer.finish()
+}
+
+/// Stores values that are in memory, each as [`write`] does, as many at once as the executor can. O(n) for n bytes in all.
+///
+/// The blobs and the objects are those of one after the other, and so is the sum of what was added; which of two values is said
+/// to have added a chunk that both have is the threads' race. A long value is not divided among threads. Values longer than
+/// memory are written likewise, by jobs with a [`BlobWriter`] each on the same store.
+///
+/// # Errors
+/// The error of the first value that could not be stored, in the order of the values; others may then be stored.
+pub fn write_all<S: ObjectStore + Sync + ?Sized>(
+    store: &S,
+    values: &[&[u8]],
+    executor: &impl Executor,
+) -> Result<Vec<(Blob, Added)>, StoreError> {
+    executor.map(values, |value| write(store, value)).into_iter().collect()
 }
 
 /// Reads a whole value into memory: at most `limit` bytes.
