@@ -2,8 +2,8 @@
 //! Blobs: values of any length, cut into chunks and kept in a store.
 //!
 //! A value that is one chunk is named by that chunk's content hash; a longer one by the root of the Merkle list over its chunks
-//! ([`crate::merkle::list`]). A [`BlobId`] always says which kind it is. Writing and reading stream with bounded memory: one
-//! chunk buffer a level.
+//! ([`crate::merkle::list`]). A [`BlobId`] always says which kind it is. Writing and reading stream with bounded memory: some
+//! KiB a level.
 //!
 //! The list of a long value's chunks is itself a sequence of bytes, 36 a chunk (name 32 ‖ length u32, little-endian), and is
 //! stored as any other: cut into content-defined chunks, their list cut again, until a list is one chunk. That top chunk and
@@ -13,14 +13,16 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::ChunkSizes;
+use crate::executor::Executor;
 use crate::hash::{ContentHash, HASH_LEN};
 use crate::merkle::ListRoot;
 use crate::merkle::list::ListHasher;
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{ObjectStore, Put, StoreError};
 
 /// Lists above a value, at most: at least 56 chunks' names fit in a chunk of 2 KiB, so eight levels hold more than 2^46 chunks.
 /// Readers refuse more.
@@ -28,6 +30,12 @@ const MAX_DEPTH: u8 = 8;
 
 /// A chunk's name and length, as lists hold it.
 const RECORD_LEN: usize = HASH_LEN + 4;
+
+/// Chunks that are given to the store together: enough for it to name several at once nearly all the time.
+const BATCH: usize = 16;
+
+/// Bytes of a value that are gathered before they are cut, so that batches are full on average.
+const GATHERED_LEN: usize = BATCH * ChunkSizes::FORMAT.avg();
 
 /// What a value is: committed by state roots, equal for equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -196,6 +204,22 @@ pub fn write<S: ObjectStore + ?Sized>(
     writer.finish()
 }
 
+/// Stores values that are in memory, each as [`write`] does, as many at once as the executor can. O(n) for n bytes in all.
+///
+/// The blobs and the objects are those of one after the other, and so is the sum of what was added; which of two values is said
+/// to have added a chunk that both have is the threads' race. A long value is not divided among threads. Values longer than
+/// memory are written likewise, by jobs with a [`BlobWriter`] each on the same store.
+///
+/// # Errors
+/// The error of the first value that could not be stored, in the order of the values; others may then be stored.
+pub fn write_all<S: ObjectStore + Sync + ?Sized>(
+    store: &S,
+    values: &[&[u8]],
+    executor: &impl Executor,
+) -> Result<Vec<(Blob, Added)>, StoreError> {
+    executor.map(values, |value| write(store, value)).into_iter().collect()
+}
+
 /// Reads a whole value into memory: at most `limit` bytes.
 ///
 /// # Errors
@@ -220,7 +244,7 @@ pub fn read<S: ObjectStore + ?Sized>(
     Ok(bytes)
 }
 
-/// Writes a value that arrives in pieces. Holds at most two chunks' bytes a level.
+/// Writes a value that arrives in pieces. Holds at most 64 KiB of the value, and two chunks' bytes, 16 KiB, of each list above it.
 #[derive(Debug)]
 pub struct BlobWriter<'s, S: ?Sized> {
     store: &'s S,
@@ -245,15 +269,23 @@ impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
         Self { store, levels: alloc::vec![Level::default()], list, added: Added::default() }
     }
 
-    /// Appends bytes. O(n): each byte is chunked, hashed, compressed.
+    /// Appends bytes. O(n): each byte is chunked, hashed, compressed. The more bytes at a time, the fewer are copied: a value that
+    /// is written at once nearly none.
     ///
     /// # Errors
-    /// Whatever the store's `put` reports; the value is then to be given up.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        // In pieces, so that a long slice is not copied as a whole.
-        for piece in bytes.chunks(ChunkSizes::FORMAT.max()) {
-            self.levels[0].pending.extend_from_slice(piece);
-            self.cut(0, ChunkSizes::FORMAT.max())?;
+    /// Whatever the store's `put_many` reports; the value is then to be given up.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            if self.levels[0].pending.is_empty() {
+                bytes = self.put_chunks(0, bytes, ChunkSizes::FORMAT.max())?;
+            }
+            let pending = &mut self.levels[0].pending;
+            let (piece, after) = bytes.split_at(bytes.len().min(GATHERED_LEN - pending.len()));
+            pending.extend_from_slice(piece);
+            bytes = after;
+            if pending.len() == GATHERED_LEN {
+                self.cut(0, ChunkSizes::FORMAT.max())?;
+            }
         }
         Ok(())
     }
@@ -267,7 +299,8 @@ impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
         loop {
             self.cut(level, 1)?;
             if self.levels[level].chunks == 0 {
-                self.put_chunk(0, 0, 0)?; // the empty value is an object of no bytes
+                let put = self.store.put(&[])?; // the empty value is an object of no bytes
+                self.list_put(0, put, 0)?;
             }
             match self.levels[level] {
                 Level { chunks: 1, last: Some((hash, len)), .. } => {
@@ -287,23 +320,42 @@ impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
 
     /// Stores chunks of a level while at least `enough` bytes are pending there, or in the levels above because of that.
     fn cut(&mut self, level: usize, enough: usize) -> Result<(), StoreError> {
-        let mut start = 0;
-        while self.levels[level].pending.len() - start >= enough {
-            let len = ChunkSizes::FORMAT.cut(&self.levels[level].pending[start..]);
-            self.put_chunk(level, start, len)?;
-            start += len;
-        }
-        self.levels[level].pending.drain(..start);
+        let mut pending = mem::take(&mut self.levels[level].pending);
+        let rest = self.put_chunks(level, &pending, enough)?.len();
+        pending.drain(..pending.len() - rest);
+        self.levels[level].pending = pending;
         Ok(())
     }
 
-    fn put_chunk(&mut self, level: usize, start: usize, len: usize) -> Result<(), StoreError> {
-        let put = self.store.put(&self.levels[level].pending[start..start + len])?;
+    /// Stores chunks of `bytes` while at least `enough` of them are left, and gives back the rest.
+    fn put_chunks<'b>(
+        &mut self,
+        level: usize,
+        bytes: &'b [u8],
+        enough: usize,
+    ) -> Result<&'b [u8], StoreError> {
+        let mut rest = bytes;
+        while rest.len() >= enough {
+            let mut batch = Vec::new();
+            while rest.len() >= enough && batch.len() < BATCH {
+                let (chunk, after) = rest.split_at(ChunkSizes::FORMAT.cut(rest));
+                batch.push(chunk);
+                rest = after;
+            }
+            for (put, chunk) in self.store.put_many(&batch)?.into_iter().zip(batch) {
+                // UNWRAP: a chunk is at most 8 KiB.
+                let len = u32::try_from(chunk.len()).expect("a chunk's length fits in 32 bits");
+                self.list_put(level, put, len)?;
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Takes a chunk that was stored into the level's account, and into the list above.
+    fn list_put(&mut self, level: usize, put: Put, len: u32) -> Result<(), StoreError> {
         if let Some(bytes) = put.added {
             self.added += Added { objects: 1, bytes };
         }
-        // UNWRAP: a chunk is at most 8 KiB.
-        let len = u32::try_from(len).expect("a chunk's length fits in 32 bits");
         if level == 0 {
             self.list.push(&put.hash, len);
         }

@@ -14,6 +14,7 @@
 //! | [`chunk`] | content-defined chunking |
 //! | [`frame`] | objects as they are stored |
 //! | [`store`] | where objects live |
+//! | [`executor`] | threads that a host lends |
 //! | [`blob`] | values of any length, as chunks |
 //! | [`snapshot`] | states, deltas, the snapshot tree, merging |
 //! | [`record`] | snapshots as they are stored |
@@ -42,6 +43,8 @@ pub mod blob;
 pub mod chunk;
 #[cfg(feature = "alloc")]
 pub mod entry;
+#[cfg(feature = "alloc")]
+pub mod executor;
 #[cfg(feature = "alloc")]
 pub mod frame;
 pub mod hash;

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cascow_core::frame::{self, Frame, FrameError, HEADER_LEN};
-use cascow_core::hash::{ContentHash, HashKind};
+use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
@@ -63,15 +63,8 @@ impl FilesystemStore {
             Err(error) => Err(Error::io("refresh", path)(error)),
         }
     }
-}
 
-impl ObjectStore for FilesystemStore {
-    fn hash_kind(&self) -> HashKind {
-        self.kind
-    }
-
-    fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
-        let hash = self.kind.hash(bytes);
+    fn put_named(&self, hash: ContentHash, bytes: &[u8]) -> Result<Put, StoreError> {
         let path = self.path(&hash);
         let encode = || frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error });
         if self.refresh(&path)? {
@@ -91,6 +84,22 @@ impl ObjectStore for FilesystemStore {
         let frame = encode()?;
         let is_new = publish(&path, &frame)?;
         Ok(Put { hash, added: is_new.then_some(frame.len() as u64) })
+    }
+}
+
+impl ObjectStore for FilesystemStore {
+    fn hash_kind(&self) -> HashKind {
+        self.kind
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
+        self.put_named(self.kind.hash(bytes), bytes)
+    }
+
+    fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
+        let mut names = vec![ContentHash::from_bytes([0; HASH_LEN]); objects.len()];
+        self.kind.hash_each(objects, |position, name| names[position] = name);
+        names.into_iter().zip(objects).map(|(name, bytes)| self.put_named(name, bytes)).collect()
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {

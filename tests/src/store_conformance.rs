@@ -32,6 +32,7 @@ pub fn conforms(store: &dyn ObjectStore) {
     }
     lists_exactly(store, &objects);
     a_visitor_can_stop(store);
+    several_are_put_as_each_in_turn(store, &objects);
 
     // Each object goes alone, and comes back as new.
     let (first, rest) = objects.split_first().expect("there are objects");
@@ -48,6 +49,24 @@ pub fn conforms(store: &dyn ObjectStore) {
         assert!(store.delete(&store.hash_kind().hash(bytes)).expect("an object is deleted"));
     }
     assert_eq!(list(store), BTreeMap::new(), "what was deleted is not listed");
+}
+
+/// Objects that are there, some that are not, and each of them twice: all in one call.
+fn several_are_put_as_each_in_turn(store: &dyn ObjectStore, objects: &[Vec<u8>]) {
+    let absent = &objects[2..5];
+    for bytes in absent {
+        assert!(store.delete(&store.hash_kind().hash(bytes)).expect("an object is deleted"));
+    }
+    let twice: Vec<&[u8]> = objects.iter().chain(objects).map(Vec::as_slice).collect();
+    let puts = store.put_many(&twice).expect("objects are stored");
+    assert_eq!(puts.len(), twice.len(), "each put is told of");
+    for (at, (put, bytes)) in puts.iter().zip(&twice).enumerate() {
+        assert_eq!(put.hash, store.hash_kind().hash(bytes), "in the order of the objects");
+        assert_eq!(put.added.is_some(), (2..5).contains(&at), "only what was not there is added");
+        holds(store, &put.hash, bytes);
+    }
+    lists_exactly(store, objects);
+    assert_eq!(store.put_many(&[]).expect("nothing is stored"), []);
 }
 
 /// No bytes, one, a text, zeros that compress well, noise that does not, 1 MiB of each; and two that differ by a bit.

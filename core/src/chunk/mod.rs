@@ -10,6 +10,7 @@
 //! bytes arrived; every chunk but the last is from [`min`](ChunkSizes::min) to [`max`](ChunkSizes::max) bytes long.
 //! Buffering a stream, hashing chunks and listing them are left to the blob layer.
 
+mod ahead;
 mod gear;
 mod scan;
 mod sizes;
@@ -18,7 +19,7 @@ use core::iter::FusedIterator;
 
 pub use self::sizes::{ChunkSizes, ChunkSizesError};
 
-/// The chunks of a whole value, in order, cut with [`ChunkSizes::FORMAT`]. O(length), of which about three fifths are read.
+/// The chunks of a whole value, in order, cut with [`ChunkSizes::FORMAT`]. O(length), of which about half is scanned.
 ///
 /// ```
 /// use cascow_core::chunk::chunks;

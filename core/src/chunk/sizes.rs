@@ -5,6 +5,7 @@ use core::fmt;
 use core::num::Wrapping;
 use core::ops::ControlFlow;
 
+use super::ahead::Ahead;
 use super::scan::scan;
 
 /// The least, the average and the greatest length of a chunk, in bytes.
@@ -120,7 +121,8 @@ impl ChunkSizes {
     ///
     /// `bytes` must hold the whole rest of the value, or at least [`max`](Self::max) bytes of it: no cut looks
     /// further ahead, so a caller with a buffer that is refilled before it falls below `max` cuts as a caller with the
-    /// whole value does. Reads at most `max - min` bytes: the first `min` are skipped unseen.
+    /// whole value does. O(length - min): the first `min` bytes are not scanned, and no more than a byte in 64 is read
+    /// beyond the cut.
     ///
     /// ```
     /// use cascow_core::chunk::ChunkSizes;
@@ -136,12 +138,20 @@ impl ChunkSizes {
             return end;
         }
         let centre = self.avg.min(end);
-        match scan(Wrapping(0), &bytes[self.min..centre], self.strict) {
+        // The least length ahead: wherever the cut falls, the lines up to the next chunk's scan were asked for just once.
+        let after = |position: usize| bytes.get(position + self.min..).unwrap_or_default();
+        let mut ahead = Ahead::default();
+        ahead.fetch_all(after(0), self.min);
+        let below = &bytes[self.min..centre];
+        match scan(Wrapping(0), below, self.strict, &mut ahead, after(self.min)) {
             ControlFlow::Break(at) => self.min + at,
-            ControlFlow::Continue(hash) => match scan(hash, &bytes[centre..end], self.loose) {
-                ControlFlow::Break(at) => centre + at,
-                ControlFlow::Continue(_) => end,
-            },
+            ControlFlow::Continue(hash) => {
+                let above = &bytes[centre..end];
+                match scan(hash, above, self.loose, &mut ahead, after(centre)) {
+                    ControlFlow::Break(at) => centre + at,
+                    ControlFlow::Continue(_) => end,
+                }
+            }
         }
     }
 }

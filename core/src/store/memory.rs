@@ -4,6 +4,7 @@
 //! Holds frames, not bare bytes, so that reading exercises the same decoding and verification as any other store.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -11,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::{ObjectInfo, ObjectStore, Put, StoreError};
 use crate::frame::{self, Frame};
-use crate::hash::{ContentHash, HashKind};
+use crate::hash::{ContentHash, HASH_LEN, HashKind};
 
 /// Objects in memory. Not `Sync`: one thread at a time.
 #[derive(Clone, Debug)]
@@ -35,6 +36,16 @@ impl MemoryStore {
     pub fn is_empty(&self) -> bool {
         self.frames.borrow().is_empty()
     }
+
+    fn put_named(&self, hash: ContentHash, bytes: &[u8]) -> Result<Put, StoreError> {
+        if self.frames.borrow().contains_key(&hash) {
+            return Ok(Put { hash, added: None });
+        }
+        let frame = frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error })?;
+        let added = Some(frame.len() as u64);
+        self.frames.borrow_mut().insert(hash, frame.into_boxed_slice());
+        Ok(Put { hash, added })
+    }
 }
 
 impl ObjectStore for MemoryStore {
@@ -43,14 +54,13 @@ impl ObjectStore for MemoryStore {
     }
 
     fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
-        let hash = self.kind.hash(bytes);
-        if self.frames.borrow().contains_key(&hash) {
-            return Ok(Put { hash, added: None });
-        }
-        let frame = frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error })?;
-        let added = Some(frame.len() as u64);
-        self.frames.borrow_mut().insert(hash, frame.into_boxed_slice());
-        Ok(Put { hash, added })
+        self.put_named(self.kind.hash(bytes), bytes)
+    }
+
+    fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
+        let mut names = vec![ContentHash::from_bytes([0; HASH_LEN]); objects.len()];
+        self.kind.hash_each(objects, |position, name| names[position] = name);
+        names.into_iter().zip(objects).map(|(name, bytes)| self.put_named(name, bytes)).collect()
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {

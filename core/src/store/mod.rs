@@ -47,6 +47,15 @@ pub trait ObjectStore {
     /// [`StoreError::Frame`] if it is longer than an object may be, [`StoreError::Host`] if the host cannot write.
     fn put(&self, bytes: &[u8]) -> Result<Put, StoreError>;
 
+    /// Stores objects as putting each in turn does, and says of each what that did, in the same order. A store that names several
+    /// at once ([`HashKind::hash_each`]) is faster so than by [`ObjectStore::put`]. O(n) hashing and compression.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::put`]; some of the objects may then be stored.
+    fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
+        objects.iter().map(|bytes| self.put(bytes)).collect()
+    }
+
     /// The object's bytes, verified. O(n).
     ///
     /// # Errors

@@ -5,6 +5,9 @@
 //! strictly (64 digits, nothing else). What a digest *means* (object, root, key) is told apart by type, never by value.
 //! Which bytes are hashed is decided above: see [`crate::frame`] for objects and [`crate::merkle`] for commitments.
 
+#[cfg(feature = "sha256")]
+mod sha256;
+
 use core::fmt;
 use core::str::FromStr;
 
@@ -186,6 +189,33 @@ impl HashKind {
         ContentHash(self.digest(&[bytes]))
     }
 
+    /// Shows `named` the name of each object with its position among them, in the order in which names are ready. O(n).
+    ///
+    /// Several at once where that is faster: with SHA-256, two objects of some kilobytes take 5/6 of the time of one after the
+    /// other, on a processor with instructions for it. With BLAKE3 one after the other, as its lanes are within an object.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sha256")] {
+    /// use cascow_core::hash::HashKind;
+    /// let objects = [&b"a"[..], b"state"];
+    /// HashKind::Sha256.hash_each(&objects, |position, name| {
+    ///     assert_eq!(name, HashKind::Sha256.hash(objects[position]));
+    /// });
+    /// # }
+    /// ```
+    pub fn hash_each(self, objects: &[&[u8]], mut named: impl FnMut(usize, ContentHash)) {
+        match self {
+            #[cfg(feature = "sha256")]
+            Self::Sha256 => {
+                sha256::digest_each(objects, |at, digest| named(at, ContentHash(digest)));
+            }
+            #[cfg(feature = "blake3")]
+            Self::Blake3 => {
+                objects.iter().enumerate().for_each(|(at, object)| named(at, self.hash(object)));
+            }
+        }
+    }
+
     /// A hasher for an object whose bytes arrive in pieces.
     pub fn hasher(self) -> Hasher {
         Hasher(match self {
@@ -197,7 +227,24 @@ impl HashKind {
     }
 
     /// The digest of the parts, one after the other. The caller makes the seams unambiguous.
+    ///
+    /// Fastest for 119 bytes or less whose parts' lengths the caller knows while compiling, as most preimages are: within a
+    /// seventh of what SHA-256's compressions take by themselves.
+    #[inline]
     pub(crate) fn digest(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
+        #[cfg(feature = "sha256")]
+        if self == Self::Sha256 {
+            let len = parts.iter().fold(0, |len: usize, part| len.saturating_add(part.len()));
+            if len <= sha256::SHORT_LEN {
+                return sha256::digest_short(parts);
+            }
+        }
+        self.digest_long(parts)
+    }
+
+    /// Apart, so that the hasher's code is not copied to wherever a short preimage is hashed.
+    #[inline(never)]
+    fn digest_long(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
         let mut hasher = self.hasher();
         for part in parts {
             hasher.update(part);
@@ -285,7 +332,75 @@ impl core::error::Error for UnknownHashName {}
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use std::string::ToString;
+    use std::vec::Vec;
+
+    /// The hash functions of this build.
+    fn kinds() -> impl Iterator<Item = HashKind> {
+        [1, 2].into_iter().filter_map(|id| HashKind::from_id(id).ok())
+    }
+
+    /// By the crates' own hashers.
+    fn oracle(kind: HashKind, bytes: &[u8]) -> [u8; HASH_LEN] {
+        match kind {
+            #[cfg(feature = "sha256")]
+            HashKind::Sha256 => <sha2::Sha256 as sha2::Digest>::digest(bytes).into(),
+            #[cfg(feature = "blake3")]
+            HashKind::Blake3 => blake3::hash(bytes).into(),
+        }
+    }
+
+    #[test]
+    fn a_preimage_of_any_length_has_the_digest_that_the_crates_give_it() {
+        let bytes: Vec<u8> = (0..300u16).map(|n| n.to_le_bytes()[0]).collect();
+        for kind in kinds() {
+            for len in 0..bytes.len() {
+                let expected = oracle(kind, &bytes[..len]);
+                assert_eq!(kind.digest(&[&bytes[..len]]), expected, "{}: {len}", kind.name());
+                // Cut once at every place.
+                for at in 0..=len {
+                    let (head, tail) = bytes[..len].split_at(at);
+                    assert_eq!(kind.digest(&[head, tail]), expected, "{at} of {len}");
+                }
+            }
+        }
+    }
+
+    /// Lengths around the seams of SHA-256's blocks and padding, and of BLAKE3's chunks, more often than others.
+    fn input() -> impl Strategy<Value = Vec<u8>> {
+        let seams =
+            prop_oneof![Just(0usize), 54..58usize, 62..66usize, 117..122usize, 1022..1027usize];
+        prop_oneof![3 => seams, 1 => 0..3000usize].prop_flat_map(|len| vec(any::<u8>(), len))
+    }
+
+    // A failure prints the shrunk input, and the seed to keep in `proptest-regressions`.
+    proptest! {
+        #[test]
+        fn a_digest_is_that_of_the_parts_joined_however_they_are_cut(
+            parts in vec(vec(any::<u8>(), 0..70), 0..7)
+        ) {
+            let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            for kind in kinds() {
+                prop_assert_eq!(kind.digest(&slices), oracle(kind, &parts.concat()));
+            }
+        }
+
+        #[test]
+        fn objects_named_together_have_the_names_they_have_alone(objects in vec(input(), 0..9)) {
+            let slices: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
+            for kind in kinds() {
+                let mut names = std::vec![None; objects.len()];
+                kind.hash_each(&slices, |at, name| {
+                    assert_eq!(names[at].replace(name), None, "each is named once");
+                });
+                for (object, name) in objects.iter().zip(names) {
+                    prop_assert_eq!(name, Some(ContentHash(oracle(kind, object))));
+                }
+            }
+        }
+    }
 
     #[cfg(feature = "blake3")]
     #[test]
@@ -310,9 +425,9 @@ mod tests {
 
     #[test]
     fn a_streamed_hash_equals_the_hash_at_once_however_it_is_cut() {
-        let bytes: std::vec::Vec<u8> =
+        let bytes: Vec<u8> =
             (0..5000u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
-        for kind in [1, 2].into_iter().filter_map(|id| HashKind::from_id(id).ok()) {
+        for kind in kinds() {
             for piece in [1, 7, 63, 64, 65, 1024, 5000] {
                 let mut hasher = kind.hasher();
                 bytes.chunks(piece).for_each(|piece| hasher.update(piece));

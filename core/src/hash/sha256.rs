@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+//! SHA-256 by whole blocks, where the `sha2` crate's hasher would lose time to its buffer or to waiting for itself.
+//!
+//! Guarantees the digests of FIPS 180-4. The compression function is the crate's; what stands here is the initial state, the
+//! padding, and the order in which blocks are compressed. Inputs whose bytes arrive in pieces are [`super::Hasher`]'s.
+
+use core::slice;
+
+use sha2::block_api::compress256;
+
+use super::HASH_LEN;
+
+type State = [u32; 8];
+type Block = [u8; BLOCK_LEN];
+
+const BLOCK_LEN: usize = 64;
+
+/// What padding adds at least: a byte 0x80, and the input's length in bits as eight bytes.
+const PADDING_LEN: usize = 1 + 8;
+
+/// The longest input that [`digest_short`] takes, in bytes: two blocks with its padding. Nodes and leaves of tries have 65.
+pub(super) const SHORT_LEN: usize = 2 * BLOCK_LEN - PADDING_LEN;
+
+/// FIPS 180-4, section 5.3.3.
+const INITIAL: State = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// The digest of the parts, one after the other: [`SHORT_LEN`] bytes in all at most. One or two compressions.
+#[inline(always)] // So that parts whose length the caller knows are copied without asking for it: measured 5 % faster.
+pub(super) fn digest_short(parts: &[&[u8]]) -> [u8; HASH_LEN] {
+    let mut padded = [0; 2 * BLOCK_LEN];
+    let mut end = 0;
+    for part in parts {
+        padded[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    let mut state = INITIAL;
+    compress256(&mut state, pad(&mut padded, end, end as u64));
+    digest(&state)
+}
+
+/// Shows `finished` the digest of each input with its position, in the order in which they are ready.
+///
+/// A block waits for the one before it, and a processor's SHA instructions could do two such chains in the time of one. So the
+/// blocks of two inputs are compressed in turn: a processor that looks far enough ahead works on both. Two chains and single
+/// blocks were measured best: more chains, or more blocks at a time, only move the other chain out of its sight.
+pub(super) fn digest_each(inputs: &[&[u8]], mut finished: impl FnMut(usize, [u8; HASH_LEN])) {
+    let mut waiting = inputs.iter().enumerate().map(|(position, input)| Lane::new(position, input));
+    let mut lanes = [waiting.next(), waiting.next()];
+    while let [Some(one), Some(other)] = &mut lanes {
+        one.advance_with(other);
+        for lane in &mut lanes {
+            if let Some(done) = lane.take_if(|lane| lane.blocks.is_empty()) {
+                finished(done.position, done.finish());
+                *lane = waiting.next();
+            }
+        }
+    }
+    for lane in lanes.into_iter().flatten() {
+        finished(lane.position, lane.finish());
+    }
+}
+
+/// An input on its way: the state after the blocks that are no longer here.
+struct Lane<'a> {
+    position: usize,
+    len: u64,
+    state: State,
+    blocks: &'a [Block],
+    /// What follows the last whole block.
+    rest: &'a [u8],
+}
+
+impl<'a> Lane<'a> {
+    fn new(position: usize, input: &'a [u8]) -> Self {
+        let (blocks, rest) = input.as_chunks();
+        Self { position, len: input.len() as u64, state: INITIAL, blocks, rest }
+    }
+
+    /// Compresses as many blocks of each as the shorter has.
+    fn advance_with(&mut self, other: &mut Self) {
+        let count = self.blocks.len().min(other.blocks.len());
+        for (ours, theirs) in self.take(count).iter().zip(other.take(count)) {
+            compress256(&mut self.state, slice::from_ref(ours));
+            compress256(&mut other.state, slice::from_ref(theirs));
+        }
+    }
+
+    fn take(&mut self, count: usize) -> &'a [Block] {
+        let (taken, left) = self.blocks.split_at(count);
+        self.blocks = left;
+        taken
+    }
+
+    fn finish(mut self) -> [u8; HASH_LEN] {
+        compress256(&mut self.state, self.blocks);
+        let mut padded = [0; 2 * BLOCK_LEN];
+        padded[..self.rest.len()].copy_from_slice(self.rest);
+        compress256(&mut self.state, pad(&mut padded, self.rest.len(), self.len));
+        digest(&self.state)
+    }
+}
+
+/// The last blocks of an input of `len` bytes, of which the last `end` stand at the beginning of `padded`, and zeros behind
+/// them (FIPS 180-4, section 5.1.1). `end` is at most [`SHORT_LEN`].
+#[inline(always)]
+fn pad(padded: &mut [u8; 2 * BLOCK_LEN], end: usize, len: u64) -> &[Block] {
+    let blocks = (end + PADDING_LEN).div_ceil(BLOCK_LEN);
+    padded[end] = 0x80;
+    // FIPS 180-4 hashes fewer than 2^64 bits; slices are shorter.
+    let bits = len.wrapping_mul(8).to_be_bytes();
+    padded[blocks * BLOCK_LEN - bits.len()..][..bits.len()].copy_from_slice(&bits);
+    &padded.as_chunks().0[..blocks]
+}
+
+fn digest(state: &State) -> [u8; HASH_LEN] {
+    let mut digest = [0; HASH_LEN];
+    for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    digest
+}
