@@ -2,7 +2,8 @@
 //! A state's trie that is kept and changed: after k changes the root costs O(k log n) hashes.
 //!
 //! Entries are put in under numbers that the caller gives them. Changes only mark the nodes above them; the root hashes each
-//! marked node once. A node keeps the digests of both its halves, so that hashing it touches no other.
+//! marked node once. A node keeps the digests of both its halves in one cache line, so that hashing it touches no other; what
+//! leads from node to node stands apart, small enough to stay in the processor's caches.
 
 use alloc::vec::Vec;
 
@@ -51,6 +52,11 @@ impl Link {
     }
 }
 
+/// The digests of a node's halves; out of date where the link is stale.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Digests([Subtree; 2]);
+
 #[derive(Clone, Copy, Debug)]
 struct Half {
     link: Link,
@@ -73,7 +79,8 @@ struct Position {
 pub(crate) struct IncrementalTrie {
     kind: HashKind,
     top: Half,
-    nodes: Vec<[Half; 2]>,
+    links: Vec<[Link; 2]>,
+    digests: Vec<Digests>,
     free: Vec<u32>,
     /// By the caller's numbers.
     entries: Vec<Option<HashedEntry>>,
@@ -85,7 +92,8 @@ impl IncrementalTrie {
         Self {
             kind,
             top: Half::EMPTY,
-            nodes: Vec::new(),
+            links: Vec::new(),
+            digests: Vec::new(),
             free: Vec::new(),
             entries: Vec::new(),
             len: 0,
@@ -137,35 +145,37 @@ impl IncrementalTrie {
         let digest = state::leaf(self.kind, &entry.key, &entry.value);
         let mut position = Position { node: None, side: 0 };
         for depth in 0.. {
-            let half = *self.half(position);
-            let node = match (half.link.as_node(), half.link.as_entry()) {
+            let link = self.link(position);
+            let node = match (link.as_node(), link.as_entry()) {
                 (Some(node), _) => node,
                 (None, Some(other)) if other != number => {
                     // UNWRAP: a number in the trie has an entry.
                     let key = self.entries[other as usize].expect("a linked entry is there").key;
-                    self.split(half, &key, depth)
+                    self.split(position, &key, depth)
                 }
                 _ => {
-                    *self.half_mut(position) = Half { link: Link::entry(number), digest };
+                    self.set(position, Half { link: Link::entry(number), digest });
                     return;
                 }
             };
-            self.half_mut(position).link = Link::stale_node(node);
+            *self.link_mut(position) = Link::stale_node(node);
             position = Self::below(node, &entry.key, depth);
         }
     }
 
-    /// A new node with an entry below it.
-    fn split(&mut self, half: Half, key: &KeyDigest, depth: usize) -> u32 {
-        let mut node = [Half::EMPTY; 2];
-        node[usize::from(state::goes_right(key, depth))] = half;
-        if let Some(index) = self.free.pop() {
-            self.nodes[index as usize] = node;
-            return index;
-        }
-        self.nodes.push(node);
-        // UNWRAP: about one and a half nodes an entry, and entries have 30 bits; memory ends before.
-        u32::try_from(self.nodes.len() - 1).expect("an index fits in 30 bits")
+    /// A new node, with what stood at a position below it.
+    fn split(&mut self, position: Position, key: &KeyDigest, depth: usize) -> u32 {
+        let node = self.free.pop().unwrap_or_else(|| {
+            self.links.push([Link::EMPTY; 2]);
+            self.digests.push(Digests([EMPTY; 2]));
+            // UNWRAP: about one and a half nodes an entry, and entries have 30 bits; memory ends before.
+            u32::try_from(self.links.len() - 1).expect("an index fits in 30 bits")
+        });
+        let half = self.half(position);
+        self.set(Self::below(node, key, depth), half);
+        let [below, other] = [0, 1].map(|side| Position { node: Some(node), side });
+        self.set(if state::goes_right(key, depth) { below } else { other }, Half::EMPTY);
+        node
     }
 
     /// Takes an entry out, and lets the one that remains alone in a subtree rise to its top.
@@ -173,58 +183,77 @@ impl IncrementalTrie {
         let mut way = Vec::new();
         let mut position = Position { node: None, side: 0 };
         for depth in 0.. {
-            let half = self.half_mut(position);
-            let Some(node) = half.link.as_node() else { break };
-            half.link = Link::stale_node(node);
+            let Some(node) = self.link(position).as_node() else { break };
+            *self.link_mut(position) = Link::stale_node(node);
             way.push((position, node));
             position = Self::below(node, key, depth);
         }
-        debug_assert_eq!(self.half(position).link.as_entry(), Some(number), "it is in the trie");
-        *self.half_mut(position) = Half::EMPTY;
+        debug_assert_eq!(self.link(position).as_entry(), Some(number), "it is in the trie");
+        self.set(position, Half::EMPTY);
         self.entries[number as usize] = None;
         self.len -= 1;
         while let Some((above, node)) = way.pop() {
-            let alone = match self.nodes[node as usize] {
-                [half, other] | [other, half]
-                    if other.link == Link::EMPTY && half.link.as_node().is_none() =>
-                {
-                    half
-                }
+            let side = match self.links[node as usize] {
+                [Link::EMPTY, half] if half.as_node().is_none() => 1,
+                [half, Link::EMPTY] if half.as_node().is_none() => 0,
                 _ => return,
             };
-            *self.half_mut(above) = alone;
+            let alone = self.half(Position { node: Some(node), side });
+            self.set(above, alone);
             self.free.push(node);
         }
     }
 
     /// The digest of a node, after those of its halves.
     fn rehash(&mut self, node: u32) -> Subtree {
+        let at = node as usize;
+        let links = self.links[at];
+        // Taken before the way down, so that the memory of all levels is waited for at once.
+        let Digests(mut digests) = self.digests[at];
         for side in 0..2 {
-            let link = self.nodes[node as usize][side].link;
-            if let Some(below) = link.as_node().filter(|_| link.is_stale()) {
-                let digest = self.rehash(below);
-                self.nodes[node as usize][side] = Half { link: Link(below), digest };
+            if let Some(below) = links[side].as_node().filter(|_| links[side].is_stale()) {
+                digests[side] = self.rehash(below);
+                self.links[at][side] = Link(below);
+                self.digests[at].0[side] = digests[side];
             }
         }
-        let [left, right] = &self.nodes[node as usize];
-        state::node(self.kind, &left.digest, &right.digest)
+        let [left, right] = &digests;
+        state::node(self.kind, left, right)
     }
 
     fn below(node: u32, key: &KeyDigest, depth: usize) -> Position {
         Position { node: Some(node), side: usize::from(state::goes_right(key, depth)) }
     }
 
-    fn half(&self, position: Position) -> &Half {
+    fn link(&self, position: Position) -> Link {
         match position.node {
-            Some(node) => &self.nodes[node as usize][position.side],
-            None => &self.top,
+            Some(node) => self.links[node as usize][position.side],
+            None => self.top.link,
         }
     }
 
-    fn half_mut(&mut self, position: Position) -> &mut Half {
+    fn link_mut(&mut self, position: Position) -> &mut Link {
         match position.node {
-            Some(node) => &mut self.nodes[node as usize][position.side],
-            None => &mut self.top,
+            Some(node) => &mut self.links[node as usize][position.side],
+            None => &mut self.top.link,
+        }
+    }
+
+    fn half(&self, position: Position) -> Half {
+        match position.node {
+            Some(node) => Half {
+                link: self.links[node as usize][position.side],
+                digest: self.digests[node as usize].0[position.side],
+            },
+            None => self.top,
+        }
+    }
+
+    fn set(&mut self, position: Position, half: Half) {
+        *self.link_mut(position) = half.link;
+        match position.node {
+            Some(node) => self.digests[node as usize].0[position.side] = half.digest,
+            None => self.top.digest = half.digest,
         }
     }
 }
