@@ -204,7 +204,7 @@ pub fn write<S: ObjectStore + ?Sized>(
     writer.finish()
 }
 
-/// Stores values that are in memory, each as [`write`] does, as many at once as the executor can. O(n) for n bytes in all.
+/// Stores values that are in memory, each as [`write()`] does, as many at once as the executor can. O(n) for n bytes in all.
 ///
 /// The blobs and the objects are those of one after the other, and so is the sum of what was added; which of two values is said
 /// to have added a chunk that both have is the threads' race. A long value is not divided among threads. Values longer than

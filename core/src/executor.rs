@@ -18,7 +18,8 @@ use alloc::vec::Vec;
 /// impl Executor for Threads {
 ///     fn map<I: Sync, T: Send>(&self, items: &[I], job: impl Fn(&I) -> T + Sync) -> Vec<T> {
 ///         std::thread::scope(|scope| {
-///             let spawn = |item| scope.spawn(|| job(item));
+///             let job = &job;
+///             let spawn = |item| scope.spawn(move || job(item));
 ///             let threads: Vec<_> = items.iter().map(spawn).collect();
 ///             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 ///         })

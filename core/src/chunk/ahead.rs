@@ -11,26 +11,16 @@ use core::hint::black_box;
 /// Bytes that come together, in most processors with caches. Where lines are longer, some are asked for twice.
 pub(super) const LINE: usize = 64;
 
-/// What was read ahead, together: no more than a reason for the compiler to keep the reads.
-#[derive(Default)]
-pub(super) struct Ahead(u8);
-
-impl Ahead {
-    /// Asks for the line of the byte at `position`, if there is one.
-    #[inline(always)]
-    pub(super) fn fetch(&mut self, bytes: &[u8], position: usize) {
-        self.0 |= bytes.get(position).copied().unwrap_or(0);
-    }
-
-    /// Asks for the lines of the first `len` bytes, or of as many as there are.
-    #[inline]
-    pub(super) fn fetch_all(&mut self, bytes: &[u8], len: usize) {
-        self.0 = bytes.iter().take(len).step_by(LINE).fold(self.0, |all, byte| all | byte);
+/// Asks for the line of the byte at `position`, if there is one.
+#[inline(always)]
+pub(super) fn fetch(bytes: &[u8], position: usize) {
+    if let Some(byte) = bytes.get(position) {
+        black_box(*byte);
     }
 }
 
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        black_box(self.0);
-    }
+/// Asks for the lines of the first `len` bytes, or of as many as there are.
+#[inline]
+pub(super) fn fetch_all(bytes: &[u8], len: usize) {
+    black_box(bytes.iter().take(len).step_by(LINE).fold(0, |all, byte| all | byte));
 }

@@ -8,7 +8,7 @@
 use core::num::Wrapping;
 use core::ops::ControlFlow;
 
-use super::ahead::{Ahead, LINE};
+use super::ahead::{LINE, fetch};
 use super::gear::{GEAR, GEAR_SHIFTED, GearHash};
 
 /// Offset of the first byte after which `mask` finds only zeros in the hash, or the hash after all bytes.
@@ -20,13 +20,12 @@ pub(super) fn scan(
     mut hash: GearHash,
     bytes: &[u8],
     mask: u64,
-    ahead: &mut Ahead,
     after: &[u8],
 ) -> ControlFlow<usize, GearHash> {
     let masks = [mask << 1, mask].map(Wrapping);
     let (lines, rest) = bytes.as_chunks::<LINE>();
     for (line, bytes) in lines.iter().enumerate() {
-        ahead.fetch(after, LINE * line);
+        fetch(after, LINE * line);
         for (block, bytes) in bytes.as_chunks().0.iter().enumerate() {
             match scan_eight(hash, bytes, masks) {
                 ControlFlow::Break(at) => return ControlFlow::Break(LINE * line + 8 * block + at),

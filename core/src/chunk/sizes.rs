@@ -5,7 +5,7 @@ use core::fmt;
 use core::num::Wrapping;
 use core::ops::ControlFlow;
 
-use super::ahead::Ahead;
+use super::ahead::fetch_all;
 use super::scan::scan;
 
 /// The least, the average and the greatest length of a chunk, in bytes.
@@ -140,14 +140,13 @@ impl ChunkSizes {
         let centre = self.avg.min(end);
         // The least length ahead: wherever the cut falls, the lines up to the next chunk's scan were asked for just once.
         let after = |position: usize| bytes.get(position + self.min..).unwrap_or_default();
-        let mut ahead = Ahead::default();
-        ahead.fetch_all(after(0), self.min);
+        fetch_all(after(0), self.min);
         let below = &bytes[self.min..centre];
-        match scan(Wrapping(0), below, self.strict, &mut ahead, after(self.min)) {
+        match scan(Wrapping(0), below, self.strict, after(self.min)) {
             ControlFlow::Break(at) => self.min + at,
             ControlFlow::Continue(hash) => {
                 let above = &bytes[centre..end];
-                match scan(hash, above, self.loose, &mut ahead, after(centre)) {
+                match scan(hash, above, self.loose, after(centre)) {
                     ControlFlow::Break(at) => centre + at,
                     ControlFlow::Continue(_) => end,
                 }

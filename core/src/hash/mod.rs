@@ -18,6 +18,13 @@ compile_error!("cascow-core needs a hash function: enable the feature `sha256`, 
 /// Changing it breaks every format.
 pub const HASH_LEN: usize = 32;
 
+/// Two blocks of SHA-256, as of BLAKE3.
+const SHORT_BUFFER_LEN: usize = 128;
+
+/// The longest preimage that is joined on the stack, in bytes: with SHA-256's padding, of nine bytes at least, it is two blocks.
+/// Nodes and leaves of tries have 65.
+const SHORT_LEN: usize = SHORT_BUFFER_LEN - 9;
+
 /// Defines a newtype over 32 bytes with strict hex both ways, so that no identifier can be taken for another.
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
@@ -232,14 +239,22 @@ impl HashKind {
     /// seventh of what SHA-256's compressions take by themselves.
     #[inline]
     pub(crate) fn digest(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
-        #[cfg(feature = "sha256")]
-        if self == Self::Sha256 {
-            let len = parts.iter().fold(0, |len: usize, part| len.saturating_add(part.len()));
-            if len <= sha256::SHORT_LEN {
-                return sha256::digest_short(parts);
-            }
+        let len = parts.iter().fold(0, |len: usize, part| len.saturating_add(part.len()));
+        if len > SHORT_LEN {
+            return self.digest_long(parts);
         }
-        self.digest_long(parts)
+        let mut joined = [0; SHORT_BUFFER_LEN];
+        let mut end = 0;
+        for part in parts {
+            joined[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        match self {
+            #[cfg(feature = "sha256")]
+            Self::Sha256 => sha256::digest_short(joined, len),
+            #[cfg(feature = "blake3")]
+            Self::Blake3 => blake3::hash(&joined[..len]).into(),
+        }
     }
 
     /// Apart, so that the hasher's code is not copied to wherever a short preimage is hashed.

@@ -8,7 +8,7 @@ use core::slice;
 
 use sha2::block_api::compress256;
 
-use super::HASH_LEN;
+use super::{HASH_LEN, SHORT_BUFFER_LEN};
 
 type State = [u32; 8];
 type Block = [u8; BLOCK_LEN];
@@ -17,9 +17,6 @@ const BLOCK_LEN: usize = 64;
 
 /// What padding adds at least: a byte 0x80, and the input's length in bits as eight bytes.
 const PADDING_LEN: usize = 1 + 8;
-
-/// The longest input that [`digest_short`] takes, in bytes: two blocks with its padding. Nodes and leaves of tries have 65.
-pub(super) const SHORT_LEN: usize = 2 * BLOCK_LEN - PADDING_LEN;
 
 /// FIPS 180-4, section 5.3.3.
 const INITIAL: State = [
@@ -33,17 +30,12 @@ const INITIAL: State = [
     0x5be0_cd19,
 ];
 
-/// The digest of the parts, one after the other: [`SHORT_LEN`] bytes in all at most. One or two compressions.
-#[inline(always)] // So that parts whose length the caller knows are copied without asking for it: measured 5 % faster.
-pub(super) fn digest_short(parts: &[&[u8]]) -> [u8; HASH_LEN] {
-    let mut padded = [0; 2 * BLOCK_LEN];
-    let mut end = 0;
-    for part in parts {
-        padded[end..end + part.len()].copy_from_slice(part);
-        end += part.len();
-    }
+/// The digest of the first `len` bytes of `input`, at most [`super::SHORT_LEN`], behind which only zeros stand. One or two
+/// compressions.
+#[inline(always)] // So that a length that the caller knows is not asked for: measured 9 % faster.
+pub(super) fn digest_short(mut input: [u8; SHORT_BUFFER_LEN], len: usize) -> [u8; HASH_LEN] {
     let mut state = INITIAL;
-    compress256(&mut state, pad(&mut padded, end, end as u64));
+    compress256(&mut state, pad(&mut input, len, len as u64));
     digest(&state)
 }
 
@@ -102,7 +94,7 @@ impl<'a> Lane<'a> {
 
     fn finish(mut self) -> [u8; HASH_LEN] {
         compress256(&mut self.state, self.blocks);
-        let mut padded = [0; 2 * BLOCK_LEN];
+        let mut padded = [0; SHORT_BUFFER_LEN];
         padded[..self.rest.len()].copy_from_slice(self.rest);
         compress256(&mut self.state, pad(&mut padded, self.rest.len(), self.len));
         digest(&self.state)
@@ -110,9 +102,9 @@ impl<'a> Lane<'a> {
 }
 
 /// The last blocks of an input of `len` bytes, of which the last `end` stand at the beginning of `padded`, and zeros behind
-/// them (FIPS 180-4, section 5.1.1). `end` is at most [`SHORT_LEN`].
+/// them (FIPS 180-4, section 5.1.1). `end` is at most [`super::SHORT_LEN`].
 #[inline(always)]
-fn pad(padded: &mut [u8; 2 * BLOCK_LEN], end: usize, len: u64) -> &[Block] {
+fn pad(padded: &mut [u8; SHORT_BUFFER_LEN], end: usize, len: u64) -> &[Block] {
     let blocks = (end + PADDING_LEN).div_ceil(BLOCK_LEN);
     padded[end] = 0x80;
     // FIPS 180-4 hashes fewer than 2^64 bits; slices are shorter.
