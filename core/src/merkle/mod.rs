@@ -24,14 +24,22 @@
 //! [`verify`](mod@verify) stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
 
 pub mod list;
+pub mod multi;
+mod proof;
+#[cfg(feature = "alloc")]
+mod prove;
 pub mod state;
 #[cfg(feature = "alloc")]
 mod trie;
 pub mod verify;
 
+pub use multi::{Statements, verify_many};
+pub use proof::ProofError;
 #[cfg(feature = "alloc")]
-pub use trie::{ProveError, StateTrie};
-pub use verify::{ProofError, Statement, verify};
+pub use prove::ProveError;
+#[cfg(feature = "alloc")]
+pub use trie::StateTrie;
+pub use verify::{Statement, verify};
 
 use crate::hash::digest;
 
