@@ -24,10 +24,13 @@
 //! [`verify`](mod@verify) stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
 
 pub mod list;
+pub mod log;
 pub mod multi;
 mod proof;
 #[cfg(feature = "alloc")]
 mod prove;
+
+mod rfc9162;
 pub mod state;
 #[cfg(feature = "alloc")]
 mod trie;
@@ -51,6 +54,11 @@ digest! {
 digest! {
     /// The commitment to a long value's chunks, in order.
     ListRoot
+}
+
+digest! {
+    /// The commitment to a log's leaves, in order. Together with their number, it is a [`TreeHead`](log::TreeHead).
+    LogRoot
 }
 
 digest! {
