@@ -231,7 +231,20 @@ mod tree {
         }
 
         /// A proof that `leaf` stands at `index` in the log of the first `size` leaves: section 2.1.3.1. O(size) hashes.
-        /// [`verify_inclusion`](super::verify_inclusion) has an example.
+        ///
+        /// ```
+        /// # #[cfg(feature = "sha256")] {
+        /// use cascow_core::hash::HashKind;
+        /// use cascow_core::merkle::ProveError;
+        /// use cascow_core::merkle::log::LogTree;
+        ///
+        /// let mut log = LogTree::new(HashKind::Sha256);
+        /// log.extend(["first", "second"]);
+        /// assert!(log.prove_inclusion(0, b"first", 2).is_ok());
+        /// assert_eq!(log.prove_inclusion(1, b"first", 2), Err(ProveError::Value));
+        /// assert_eq!(log.prove_inclusion(2, b"third", 2), Err(ProveError::Size));
+        /// # }
+        /// ```
         ///
         /// # Errors
         /// [`ProveError::Size`] if there is no such index or size, [`ProveError::Value`] if another leaf stands there,
@@ -257,7 +270,20 @@ mod tree {
         }
 
         /// A proof that the log of the first `old` leaves is the beginning of that of the first `new`: section 2.1.4.1.
-        /// O(new) hashes. [`verify_consistency`](super::verify_consistency) has an example.
+        /// O(new) hashes.
+        ///
+        /// ```
+        /// # #[cfg(feature = "sha256")] {
+        /// use cascow_core::hash::HashKind;
+        /// use cascow_core::merkle::ProveError;
+        /// use cascow_core::merkle::log::LogTree;
+        ///
+        /// let mut log = LogTree::new(HashKind::Sha256);
+        /// log.extend(["first", "second", "third"]);
+        /// assert!(log.prove_consistency(1, 3).is_ok());
+        /// assert_eq!(log.prove_consistency(3, 3), Err(ProveError::Size));
+        /// # }
+        /// ```
         ///
         /// # Errors
         /// [`ProveError::Size`] if there is no such size, or if `old` is not less than `new` and more than 0.

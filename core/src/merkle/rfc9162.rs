@@ -72,6 +72,11 @@ impl<T: Copy> Peaks<T> {
     pub(super) fn as_slice(&self) -> &[T] {
         &self.peaks[..self.leaves.count_ones() as usize]
     }
+
+    #[cfg(feature = "alloc")]
+    pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.peaks[..self.leaves.count_ones() as usize]
+    }
 }
 
 /// The way from a node to the root, with the names and steps of section 2.1.3.2.

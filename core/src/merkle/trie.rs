@@ -48,7 +48,19 @@ impl StateTrie {
 
     /// A proof of what the state holds under `key`: `value`, or nothing. O(n) hashes.
     ///
-    /// The encoding is described at [`verify`](mod@super::verify), whose function reads it and has an example.
+    /// The encoding is described at [`verify`](mod@super::verify), whose function reads it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sha256")] {
+    /// use cascow_core::hash::HashKind;
+    /// use cascow_core::merkle::{ProveError, StateTrie};
+    ///
+    /// let trie = StateTrie::new(HashKind::Sha256, [(&b"turn"[..], &b"x"[..])]);
+    /// assert!(trie.prove(b"turn", Some(b"x")).is_ok());
+    /// assert!(trie.prove(b"winner", None).is_ok());
+    /// assert_eq!(trie.prove(b"turn", Some(b"o")), Err(ProveError::Value));
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ProveError::Value`] if the state holds something else; [`ProveError::TooLong`].
