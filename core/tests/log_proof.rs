@@ -265,22 +265,26 @@ fn what_the_log_does_not_hold_is_not_proved() {
     }
 }
 
-/// A proof of inclusion and one of consistency, of each of some sizes, with what accepts them.
-fn samples(kind: HashKind) -> Vec<(Vec<u8>, TreeHead, Vec<u8>, TreeHead, TreeHead)> {
+/// Two proofs about a log, and the heads that they are verified with.
+struct Sample {
+    inclusion: Vec<u8>,
+    consistency: Vec<u8>,
+    old: TreeHead,
+    new: TreeHead,
+}
+
+fn samples(kind: HashKind) -> Vec<Sample> {
     [(0, 1, 2), (2, 3, 5), (3, 4, 8), (6, 6, 7), (9, 4, 13)]
         .map(|(index, old, size)| {
-            let leaves = leaves(size.max(index + 1));
+            let leaves = leaves(size);
             let log = log(kind, &leaves);
-            let now = log.head();
             let leaf = &leaves[usize::try_from(index).unwrap()];
-            let before = head(old, mth(kind, &leaves[..usize::try_from(old).unwrap()]));
-            (
-                log.prove_inclusion(index, leaf, now.size).unwrap(),
-                now,
-                log.prove_consistency(old, now.size).unwrap(),
-                before,
-                now,
-            )
+            Sample {
+                inclusion: log.prove_inclusion(index, leaf, size).unwrap(),
+                consistency: log.prove_consistency(old, size).unwrap(),
+                old: head(old, mth(kind, &leaves[..usize::try_from(old).unwrap()])),
+                new: log.head(),
+            }
         })
         .into()
 }
@@ -288,11 +292,11 @@ fn samples(kind: HashKind) -> Vec<(Vec<u8>, TreeHead, Vec<u8>, TreeHead, TreeHea
 #[test]
 fn no_proof_with_a_flipped_bit_is_accepted() {
     for kind in KINDS {
-        for (inclusion, head, consistency, old, new) in samples(kind) {
+        for Sample { inclusion, consistency, old, new } in samples(kind) {
             for bit in 0..inclusion.len() * 8 {
                 let mut altered = inclusion.clone();
                 altered[bit / 8] ^= 1 << (bit % 8);
-                assert!(verify_inclusion(&altered, &head).is_err(), "bit {bit}");
+                assert!(verify_inclusion(&altered, &new).is_err(), "bit {bit}");
             }
             for bit in 0..consistency.len() * 8 {
                 let mut altered = consistency.clone();
@@ -305,7 +309,7 @@ fn no_proof_with_a_flipped_bit_is_accepted() {
                     root[bit / 8] ^= 1 << (bit % 8);
                     TreeHead { size: head.size, root: LogRoot::from_bytes(root) }
                 };
-                assert!(verify_inclusion(&inclusion, &flip(&head)).is_err());
+                assert!(verify_inclusion(&inclusion, &flip(&new)).is_err());
                 assert!(verify_consistency(&consistency, &flip(&old), &new).is_err());
                 assert!(verify_consistency(&consistency, &old, &flip(&new)).is_err());
             }
@@ -316,9 +320,9 @@ fn no_proof_with_a_flipped_bit_is_accepted() {
 #[test]
 fn no_proof_cut_short_or_made_longer_is_accepted() {
     for kind in KINDS {
-        for (inclusion, head, consistency, old, new) in samples(kind) {
+        for Sample { inclusion, consistency, old, new } in samples(kind) {
             for len in 0..inclusion.len() {
-                let error = verify_inclusion(&inclusion[..len], &head).unwrap_err();
+                let error = verify_inclusion(&inclusion[..len], &new).unwrap_err();
                 assert_eq!(error, ProofError::Truncated);
             }
             for len in 0..consistency.len() {
@@ -328,7 +332,7 @@ fn no_proof_cut_short_or_made_longer_is_accepted() {
             for tail in [&[0][..], &[0; 32], &[7; 64]] {
                 let expected = ProofError::Trailing { bytes: tail.len() };
                 let longer = [&inclusion, tail].concat();
-                assert_eq!(verify_inclusion(&longer, &head), Err(expected));
+                assert_eq!(verify_inclusion(&longer, &new), Err(expected));
                 let longer = [&consistency, tail].concat();
                 assert_eq!(verify_consistency(&longer, &old, &new), Err(expected));
             }

@@ -323,6 +323,19 @@ fn each_field_that_no_proof_holds_has_its_error() {
     assert_eq!(with(levels_at + 2, &marks), ProofError::NotCanonical);
 }
 
+/// Fixed for ever: a change here is a change of the format.
+#[test]
+fn the_bytes_of_a_proof_are_frozen() {
+    let frozen = [
+        (HashKind::Sha256, "4f5f8c53f1090e2ec8cefd64a2daa9bd914fb8dcfc692019fae9407a8993dc97"),
+        (HashKind::Blake3, "a85065438a36748a3c63e70e6830f14445d477697cb27e76a2ea2017d60509a6"),
+    ];
+    for (kind, expected) in frozen {
+        let (proof, _) = prove(kind, &squares(100), &digits(90..110));
+        assert_eq!(HashKind::Sha256.hash(&proof).to_string(), expected, "{}", kind.name());
+    }
+}
+
 #[test]
 fn no_keys_have_no_proof() {
     let trie = trie(HashKind::Sha256, &squares(10));

@@ -368,6 +368,19 @@ fn no_proof_and_no_chunk_with_a_flipped_bit_is_accepted() {
     }
 }
 
+/// Fixed for ever: a change here is a change of the format.
+#[test]
+fn the_bytes_of_a_proof_are_frozen() {
+    let frozen = [
+        (HashKind::Sha256, "ed1bd53910ae19f932ab3c8056e869bd73b3810854b526de5339457d517f87ed"),
+        (HashKind::Blake3, "1eaffbd547f263bcd2c2b727f771f4023f58bcad74e3da1c6b100b81a3def549"),
+    ];
+    for (kind, expected) in frozen {
+        let (_, proof, _, _) = sample(kind);
+        assert_eq!(HashKind::Sha256.hash(&proof).to_string(), expected, "{}", kind.name());
+    }
+}
+
 #[test]
 fn a_chunk_too_short_too_long_or_out_of_turn_is_refused() {
     let kind = HashKind::Sha256;

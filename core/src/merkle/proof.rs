@@ -171,7 +171,7 @@ impl<'a> Path<'a> {
             return Err(ProofError::NotCanonical);
         }
         let marks = input.bytes(levels.div_ceil(8))?;
-        let used = levels - 8 * (levels / 8);
+        let used = levels % 8;
         if used != 0 && marks.last().is_some_and(|last| last >> used != 0) {
             return Err(ProofError::NotCanonical);
         }
