@@ -14,6 +14,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
+use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ use crate::executor::Executor;
 use crate::hash::{ContentHash, HASH_LEN};
 use crate::merkle::ListRoot;
 use crate::merkle::list::ListHasher;
+use crate::merkle::range::RangeProver;
 use crate::store::{ObjectStore, Put, StoreError};
 
 /// Lists above a value, at most: at least 56 chunks' names fit in a chunk of 2 KiB, so eight levels hold more than 2^46 chunks.
@@ -112,6 +114,22 @@ pub enum BlobError {
         /// What is wrong with it.
         problem: BlobProblem,
     },
+    /// The range has no bytes, or not all of them are the value's.
+    Range {
+        /// The first byte asked for.
+        start: u64,
+        /// The byte behind the last.
+        end: u64,
+        /// The value's length in bytes.
+        len: u64,
+    },
+    /// The value is one chunk: it is its own proof, by its name.
+    OneChunk {
+        /// The chunk.
+        hash: ContentHash,
+    },
+    /// The range touches more chunks than a proof can count, 2^32 - 1.
+    TooLong,
 }
 
 /// What is wrong with a blob whose chunks are whole.
@@ -156,6 +174,11 @@ impl fmt::Display for BlobError {
                     BlobProblem::Root { found } => write!(f, "its chunks have list root {found}"),
                 }
             }
+            Self::Range { start, end, len } => {
+                write!(f, "bytes {start} to {end} are no range of a value of {len} bytes")
+            }
+            Self::OneChunk { hash } => write!(f, "the value is the one chunk {hash}"),
+            Self::TooLong => f.write_str("the range touches more chunks than a proof can count"),
         }
     }
 }
@@ -164,7 +187,7 @@ impl core::error::Error for BlobError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Corrupt { .. } => None,
+            _ => None,
         }
     }
 }
@@ -242,6 +265,58 @@ pub fn read<S: ObjectStore + ?Sized>(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// A proof that the chunks which a range of bytes touches are the value's: [`verify_range`] reads it and has an example. Reads
+/// the lists of chunks, and none of the value's own. Two hashes a chunk of the value; memory for the chunks of the range.
+///
+/// ```
+/// # #[cfg(feature = "sha256")] {
+/// use cascow_core::blob::{self, BlobError};
+/// use cascow_core::hash::HashKind;
+/// use cascow_core::store::MemoryStore;
+///
+/// let store = MemoryStore::new(HashKind::Sha256);
+/// let (long, _) = blob::write(&store, &[7; 20_000]).unwrap();
+/// assert!(blob::prove_range(&store, &long, 5_000..6_000).is_ok());
+/// let (short, _) = blob::write(&store, &[7; 20]).unwrap();
+/// assert!(matches!(blob::prove_range(&store, &short, 5..6), Err(BlobError::OneChunk { .. })));
+/// # }
+/// ```
+///
+/// [`verify_range`]: crate::merkle::range::verify_range
+///
+/// # Errors
+/// [`BlobError::Range`] and [`BlobError::OneChunk`] if there is no such proof; else as [`BlobReader::next_chunk`].
+pub fn prove_range<S: ObjectStore + ?Sized>(
+    store: &S,
+    blob: &Blob,
+    range: Range<u64>,
+) -> Result<Vec<u8>, BlobError> {
+    let len = blob.id.len();
+    if range.is_empty() || range.end > len {
+        return Err(BlobError::Range { start: range.start, end: range.end, len });
+    }
+    let mut reader = BlobReader::new(store, *blob)?;
+    let root = match blob.id {
+        BlobId::Chunk { hash, .. } => return Err(BlobError::OneChunk { hash }),
+        BlobId::List { root, .. } => root,
+    };
+    let mut prover = RangeProver::new(store.hash_kind(), range);
+    // The value may be shorter or longer than it says; the longer is not read to its end.
+    while prover.len() <= len
+        && let Some((hash, len)) = reader.next_record(0)?
+    {
+        prover.push(&hash, len);
+    }
+    if prover.len() != len {
+        return Err(reader.corrupt(BlobProblem::Len { expected: len, found: prover.len() }));
+    }
+    let (found, proof) = prover.finish();
+    if found != root {
+        return Err(reader.corrupt(BlobProblem::Root { found }));
+    }
+    proof.ok_or(BlobError::TooLong)
 }
 
 /// Writes a value that arrives in pieces. Holds at most 64 KiB of the value, and two chunks' bytes, 16 KiB, of each list above it.

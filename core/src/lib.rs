@@ -10,7 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`hash`] | content hashes: the names of objects |
-//! | [`merkle`] | roots of states and lists, proofs, and their verification without an allocator |
+//! | [`merkle`] | roots of states, lists and logs, proofs, and their verification without an allocator |
 //! | [`chunk`] | content-defined chunking |
 //! | [`frame`] | objects as they are stored |
 //! | [`store`] | where objects live |
@@ -24,7 +24,7 @@
 //! # Features
 //!
 //! `std` (default) lets the hash crates detect processor features where they need it for that; `alloc` brings all but [`hash`],
-//! [`merkle::verify`](mod@merkle::verify) and [`chunk`]; `sha256` and `blake3` (default) are the hash functions, at least one. No feature changes a byte.
+//! [`chunk`] and the verification of proofs in [`merkle`]; `sha256` and `blake3` (default) are the hash functions, at least one. No feature changes a byte.
 //!
 //! # What it does not do
 //!

@@ -1,38 +1,43 @@
 // SPDX-License-Identifier: MIT
 //! The Merkle list over a long value's chunks: the tree of RFC 9162, section 2.1.1, computed while the chunks go by.
 //!
-//! A leaf commits a chunk's name, its offset in the value and its length. The offset is there so that one day a proof of a few
-//! leaves can say *which bytes* of the value they are: lengths alone would not tell where a leaf begins.
+//! A leaf commits a chunk's name, its offset in the value and its length. The offset is there so that a proof of a few leaves
+//! ([`range`](super::range)) can say *which bytes* of the value they are: lengths alone would not tell where a leaf begins.
 //! Allocates nothing: O(log n) digests on the stack.
 
 use super::ListRoot;
+use super::rfc9162::{self, Digest, Peaks};
 use crate::hash::{ContentHash, HASH_LEN, HashKind};
 
-const TAG_LEAF: u8 = 0x00;
-const TAG_NODE: u8 = 0x01;
-
-/// Enough for 2^64 leaves: one digest a level.
-const MAX_LEVELS: usize = 64;
-
 /// The running root of a list of chunks.
+///
+/// ```
+/// # #[cfg(feature = "sha256")] {
+/// use cascow_core::hash::HashKind;
+/// use cascow_core::merkle::list::ListHasher;
+///
+/// let mut list = ListHasher::new(HashKind::Sha256);
+/// list.push(&HashKind::Sha256.hash(b"one chunk, "), 11);
+/// list.push(&HashKind::Sha256.hash(b"and another"), 11);
+/// assert_eq!((list.leaves(), list.len()), (2, 22));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ListHasher {
     kind: HashKind,
-    /// Roots of the perfect subtrees that the leaves so far fill, the largest first: one for each bit of `leaves`.
-    peaks: [[u8; HASH_LEN]; MAX_LEVELS],
-    leaves: u64,
+    peaks: Peaks<Digest>,
     len: u64,
 }
 
 impl ListHasher {
     /// An empty list.
     pub const fn new(kind: HashKind) -> Self {
-        Self { kind, peaks: [[0; HASH_LEN]; MAX_LEVELS], leaves: 0, len: 0 }
+        Self { kind, peaks: Peaks::new([0; HASH_LEN]), len: 0 }
     }
 
     /// Number of chunks so far.
     pub const fn leaves(&self) -> u64 {
-        self.leaves
+        self.peaks.leaves()
     }
 
     /// Bytes of the value so far.
@@ -42,40 +47,26 @@ impl ListHasher {
 
     /// Whether no chunk was pushed yet.
     pub const fn is_empty(&self) -> bool {
-        self.leaves == 0
+        self.peaks.leaves() == 0
     }
 
     /// Appends the value's next chunk. Two hashes on average.
     pub fn push(&mut self, chunk: &ContentHash, len: u32) {
-        let offset = self.len.to_le_bytes();
-        let mut digest =
-            self.kind.digest(&[&[TAG_LEAF], chunk.as_bytes(), &offset, &len.to_le_bytes()]);
-        let mut peaks = self.peak_count();
-        // Each trailing one bit of the count is a perfect subtree that the new leaf completes to one twice as large.
-        for _ in 0..self.leaves.trailing_ones() {
-            peaks -= 1;
-            digest = self.node(&self.peaks[peaks], &digest);
-        }
-        self.peaks[peaks] = digest;
-        self.leaves += 1;
+        let leaf = leaf(self.kind, chunk, self.len, len);
+        self.peaks.push(leaf, |left, right| rfc9162::node(self.kind, left, right));
         self.len = self.len.saturating_add(u64::from(len));
     }
 
     /// The root: RFC 9162's Merkle tree hash; of no chunks, the hash of nothing. O(log n).
     pub fn root(&self) -> ListRoot {
-        let Some((last, rest)) = self.peaks[..self.peak_count()].split_last() else {
-            return ListRoot::from_bytes(self.kind.digest(&[]));
-        };
-        ListRoot::from_bytes(rest.iter().rev().fold(*last, |right, left| self.node(left, &right)))
+        let whole = self.peaks.whole(|left, right| rfc9162::node(self.kind, left, right));
+        ListRoot::from_bytes(whole.unwrap_or_else(|| rfc9162::empty(self.kind)))
     }
+}
 
-    fn node(&self, left: &[u8; HASH_LEN], right: &[u8; HASH_LEN]) -> [u8; HASH_LEN] {
-        self.kind.digest(&[&[TAG_NODE], left, right])
-    }
-
-    const fn peak_count(&self) -> usize {
-        self.leaves.count_ones() as usize
-    }
+/// The leaf of a chunk that begins at `offset` in its value.
+pub(super) fn leaf(kind: HashKind, chunk: &ContentHash, offset: u64, len: u32) -> Digest {
+    rfc9162::leaf(kind, [chunk.as_bytes(), &offset.to_le_bytes(), &len.to_le_bytes()])
 }
 
 #[cfg(all(test, feature = "std", feature = "sha256"))]

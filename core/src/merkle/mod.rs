@@ -1,39 +1,61 @@
 // SPDX-License-Identifier: MIT
-//! Merkle commitments: the root of a state, the root of a list, and proofs of what they contain.
+//! Merkle commitments: roots of states, lists and logs, and proofs of what they contain.
 //!
 //! Two structures, told apart by the first byte of every preimage:
 //!
 //! - [`state`]: the map from keys to values, as a binary trie over hashed keys. One shape for each set of entries.
-//! - [`list`]: the Merkle tree of RFC 9162, section 2.1, over the chunks of a long value.
+//! - the Merkle tree of RFC 9162, section 2.1, over the chunks of a long value ([`list`]) or any leaves at all ([`log`]).
 //!
-//! Preimages are typed by a tag and of fixed width but for a key or a value, which stand last. No preimage of one type is one
-//! of another:
+//! | proof of | made by | verified by |
+//! |---|---|---|
+//! | what a state holds under a key | `StateTrie::prove` | [`verify()`](verify::verify) |
+//! | … under many keys | `StateTrie::prove_many` | [`multi::verify_many`] |
+//! | a leaf in a log | `LogTree::prove_inclusion` | [`log::verify_inclusion`] |
+//! | a log that continues another | `LogTree::prove_consistency` | [`log::verify_consistency`] |
+//! | bytes of a long value | `blob::prove_range` | [`range::verify_range`] |
+//!
+//! Preimages are typed by a tag and of fixed width but for a key, a value or a log's leaf, which stand last:
 //!
 //! | tag | preimage after the tag | bytes in all | digest |
 //! |----:|---|---:|---|
 //! | `00` | chunk name 32 ‖ offset u64 ‖ length u32 | 45 | list leaf |
-//! | `01` | left 32 ‖ right 32 | 65 | list node |
+//! | `00` | any bytes | 1 + n | log leaf |
+//! | `01` | left 32 ‖ right 32 | 65 | node of a list or log |
 //! | `10` | key | 1 + n | [`KeyDigest`] |
 //! | `11` | value | 1 + n | [`ValueDigest`] |
 //! | `12` | key digest 32 ‖ value digest 32 | 65 | state leaf |
 //! | `13` | left 32 ‖ right 32 | 65 | state node |
 //! | `14` | version u8 = 1 ‖ hash function u8 ‖ entries u64 ‖ top 32 | 43 | [`StateRoot`] |
 //!
-//! Numbers are little-endian. `00` and `01` are RFC 9162's own prefixes.
+//! Numbers are little-endian. `00` and `01` are RFC 9162's own prefixes. No preimage of one row is one of another, but that a
+//! list is also a log of its leaves: what a root of such a tree is about follows from where it is trusted, so [`ListRoot`] and
+//! [`LogRoot`] are two types.
 //!
-//! [`verify`](mod@verify) stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
+//! Verifying stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
 
 #[cfg(feature = "alloc")]
 pub(crate) mod incremental;
 pub mod list;
+pub mod log;
+pub mod multi;
+mod proof;
+#[cfg(feature = "alloc")]
+mod prove;
+
+pub mod range;
+mod rfc9162;
 pub mod state;
 #[cfg(feature = "alloc")]
 mod trie;
 pub mod verify;
 
+pub use multi::{Statements, verify_many};
+pub use proof::ProofError;
 #[cfg(feature = "alloc")]
-pub use trie::{ProveError, StateTrie};
-pub use verify::{ProofError, Statement, verify};
+pub use prove::ProveError;
+#[cfg(feature = "alloc")]
+pub use trie::StateTrie;
+pub use verify::{Statement, verify};
 
 use crate::hash::digest;
 
@@ -45,6 +67,11 @@ digest! {
 digest! {
     /// The commitment to a long value's chunks, in order.
     ListRoot
+}
+
+digest! {
+    /// The commitment to a log's leaves, in order. Together with their number, it is a [`TreeHead`](log::TreeHead).
+    LogRoot
 }
 
 digest! {

@@ -61,3 +61,27 @@ pub(super) fn root(kind: HashKind, entries: u64, top: &Subtree) -> StateRoot {
 pub(super) fn goes_right(key: &KeyDigest, depth: usize) -> bool {
     key.as_bytes()[depth / 8] & (0x80 >> (depth % 8)) != 0
 }
+
+/// The node at `depth` on a key's way, over the subtree that the way goes through and its sibling.
+pub(super) fn parent(
+    kind: HashKind,
+    key: &KeyDigest,
+    depth: usize,
+    ours: &Subtree,
+    sibling: &Subtree,
+) -> Subtree {
+    if goes_right(key, depth) { node(kind, sibling, ours) } else { node(kind, ours, sibling) }
+}
+
+/// How many bits two key digests have in common before they part.
+pub(super) fn common_bits(one: &KeyDigest, other: &KeyDigest) -> usize {
+    let mut bits = 0;
+    for (one, other) in one.as_bytes().iter().zip(other.as_bytes()) {
+        let differing = one ^ other;
+        if differing != 0 {
+            return bits + (differing.leading_zeros() as usize);
+        }
+        bits += 8;
+    }
+    bits
+}

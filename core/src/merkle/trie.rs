@@ -4,11 +4,10 @@
 //! Flat: sorts the key digests once and hashes the trie bottom-up, without nodes in memory.
 
 use alloc::vec::Vec;
-use core::fmt;
 
-use super::state::{self, EMPTY, MAX_DEPTH, Subtree};
-use super::verify::{Header, Terminal};
-use super::{KeyDigest, StateRoot, ValueDigest};
+use super::StateRoot;
+use super::prove::{self, Leaf, ProveError, Shape, Trie};
+use super::state::{self, EMPTY, Subtree};
 use crate::hash::HashKind;
 
 /// The entries of a state, hashed and sorted: 64 bytes each.
@@ -18,33 +17,6 @@ pub struct StateTrie {
     /// Strictly ascending by key digest.
     leaves: Vec<Leaf>,
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Leaf {
-    key: KeyDigest,
-    value: ValueDigest,
-}
-
-/// Why no proof can be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProveError {
-    /// The value is not what the state holds under the key.
-    Value,
-    /// The key or the value is longer than a proof can carry, 2^32 - 1 bytes.
-    TooLong,
-}
-
-impl fmt::Display for ProveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Value => "the state does not hold this value under this key",
-            Self::TooLong => "the key or value is longer than a proof can carry (2^32 - 1 bytes)",
-        })
-    }
-}
-
-impl core::error::Error for ProveError {}
 
 impl StateTrie {
     /// Hashes the entries, in any order; keys must be distinct. O(n log n), three hashes an entry at the first [`root`].
@@ -71,65 +43,94 @@ impl StateTrie {
 
     /// The commitment to all entries. O(n) hashes.
     pub fn root(&self) -> StateRoot {
-        state::root(self.kind, self.entries(), &self.subtree(&self.leaves, 0))
+        state::root(self.kind, self.entries(), &self.digest(&self.leaves, 0))
     }
 
     /// A proof of what the state holds under `key`: `value`, or nothing. O(n) hashes.
     ///
-    /// The encoding is described at [`verify`](super::verify::verify), which reads it.
+    /// The encoding is described at [`verify`](mod@super::verify), whose function reads it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sha256")] {
+    /// use cascow_core::hash::HashKind;
+    /// use cascow_core::merkle::{ProveError, StateTrie};
+    ///
+    /// let trie = StateTrie::new(HashKind::Sha256, [(&b"turn"[..], &b"x"[..])]);
+    /// assert!(trie.prove(b"turn", Some(b"x")).is_ok());
+    /// assert!(trie.prove(b"winner", None).is_ok());
+    /// assert_eq!(trie.prove(b"turn", Some(b"o")), Err(ProveError::Value));
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ProveError::Value`] if the state holds something else.
+    /// [`ProveError::Value`] if the state holds something else; [`ProveError::TooLong`].
     pub fn prove(&self, key: &[u8], value: Option<&[u8]>) -> Result<Vec<u8>, ProveError> {
-        let digest = state::key_digest(self.kind, key);
-        let (siblings, found) = self.descend(&digest);
-        let terminal = match (found, value) {
-            (Some(leaf), Some(value))
-                if leaf.key == digest && leaf.value == state::value_digest(self.kind, value) =>
-            {
-                Terminal::Present { value }
-            }
-            (Some(leaf), None) if leaf.key != digest => {
-                Terminal::Other { key: leaf.key, value: leaf.value }
-            }
-            (None, None) => Terminal::Empty,
-            _ => return Err(ProveError::Value),
-        };
-        let header = Header { kind: self.kind, entries: self.entries(), key, digest, terminal };
-        super::verify::encode(&header, &siblings).ok_or(ProveError::TooLong)
+        prove::prove(&self, key, value)
+    }
+
+    /// One proof of what the state holds under each of several keys, in any order. O(n) hashes, however many keys.
+    ///
+    /// The encoding is described at [`multi`](super::multi), whose function [`verify_many`](super::verify_many) reads it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sha256")] {
+    /// use cascow_core::hash::HashKind;
+    /// use cascow_core::merkle::{ProveError, StateTrie};
+    ///
+    /// let trie = StateTrie::new(HashKind::Sha256, [(&b"turn"[..], &b"x"[..])]);
+    /// assert!(trie.prove_many([(&b"turn"[..], Some(&b"x"[..])), (b"winner", None)]).is_ok());
+    /// assert_eq!(trie.prove_many([(&b"turn"[..], None)]), Err(ProveError::Value));
+    /// assert_eq!(trie.prove_many([]), Err(ProveError::NoKeys));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ProveError::Value`] if the state holds something else under one of them, [`ProveError::NoKeys`],
+    /// [`ProveError::DuplicateKey`], [`ProveError::TooLong`].
+    pub fn prove_many<'a>(
+        &self,
+        keys: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    ) -> Result<Vec<u8>, ProveError> {
+        prove::prove_many(&self, keys)
+    }
+}
+
+/// A subtree is the run of leaves in it.
+impl<'t> Trie for &'t StateTrie {
+    type Node = &'t [Leaf];
+
+    fn kind(&self) -> HashKind {
+        self.kind
     }
 
     fn entries(&self) -> u64 {
         self.leaves.len() as u64
     }
 
-    /// The siblings along a key's path, topmost first, and the leaf at its end if there is one.
-    fn descend(&self, key: &KeyDigest) -> (Vec<Subtree>, Option<Leaf>) {
-        let mut siblings = Vec::new();
-        let mut leaves = &self.leaves[..];
-        while leaves.len() > 1 && siblings.len() < MAX_DEPTH {
-            let depth = siblings.len();
-            let (left, right) = halves(leaves, depth);
-            let (ours, sibling) =
-                if state::goes_right(key, depth) { (right, left) } else { (left, right) };
-            siblings.push(self.subtree(sibling, depth + 1));
-            leaves = ours;
-        }
-        (siblings, leaves.first().copied())
+    fn top(&self) -> &'t [Leaf] {
+        &self.leaves
     }
 
-    fn subtree(&self, leaves: &[Leaf], depth: usize) -> Subtree {
+    fn shape(&self, leaves: &'t [Leaf], depth: usize) -> Shape<&'t [Leaf]> {
         match leaves {
-            [] => EMPTY,
-            [leaf] => state::leaf(self.kind, &leaf.key, &leaf.value),
+            [] => Shape::Empty,
+            [leaf] => Shape::Leaf(*leaf),
             _ => {
                 let (left, right) = halves(leaves, depth);
-                state::node(
-                    self.kind,
-                    &self.subtree(left, depth + 1),
-                    &self.subtree(right, depth + 1),
-                )
+                Shape::Node(left, right)
             }
+        }
+    }
+
+    fn digest(&self, leaves: &'t [Leaf], depth: usize) -> Subtree {
+        match self.shape(leaves, depth) {
+            Shape::Empty => EMPTY,
+            Shape::Leaf(leaf) => state::leaf(self.kind, &leaf.key, &leaf.value),
+            Shape::Node(left, right) => state::node(
+                self.kind,
+                &self.digest(left, depth + 1),
+                &self.digest(right, depth + 1),
+            ),
         }
     }
 }

@@ -31,20 +31,17 @@
 //! with any one bit changed is not accepted. (It is no protection against forgery, and need not be: forged or not, an accepted
 //! statement is true.)
 
-use core::fmt;
-
-use super::state::{self, EMPTY, MAX_DEPTH, Subtree};
+use super::proof::{Input, Path, ProofError, seal};
+#[cfg(feature = "alloc")]
+use super::state::Subtree;
+use super::state::{self, EMPTY};
 use super::{KeyDigest, StateRoot, ValueDigest};
-use crate::hash::{HASH_LEN, HashKind};
+use crate::hash::HashKind;
 
 const MAGIC: [u8; 4] = *b"CCSP";
-const VERSION: u8 = 1;
 const TERMINAL_EMPTY: u8 = 0;
 const TERMINAL_PRESENT: u8 = 1;
 const TERMINAL_OTHER: u8 = 2;
-
-/// Bytes of a key's seal: an altered key passes once in 2^64.
-const SEAL_LEN: usize = 8;
 
 /// What an accepted proof says of the state under the root it was verified with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,62 +55,6 @@ pub struct Statement<'a> {
     /// What the state holds under the key; `None` if nothing.
     pub value: Option<&'a [u8]>,
 }
-
-/// Why a proof is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProofError {
-    /// The bytes end before the proof does.
-    Truncated,
-    /// The first four bytes are not a proof's.
-    Magic,
-    /// A version this build does not read.
-    Version {
-        /// The version found; 1 is read.
-        found: u8,
-    },
-    /// A hash function this build does not know.
-    HashKind {
-        /// The number found.
-        found: u8,
-    },
-    /// A field holds what no proof holds there: the encoding is not the one of its fact.
-    NotCanonical,
-    /// Bytes follow the proof.
-    Trailing {
-        /// How many.
-        bytes: usize,
-    },
-    /// The proof leads to another root: it is forged, altered, or about another state.
-    Root {
-        /// The root it was to be verified with.
-        expected: StateRoot,
-        /// The root it leads to.
-        found: StateRoot,
-    },
-}
-
-impl fmt::Display for ProofError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Truncated => f.write_str("proof cut off"),
-            Self::Magic => f.write_str("not a proof: wrong magic"),
-            Self::Version { found } => {
-                write!(f, "proof of version {found}; this build reads version {VERSION}")
-            }
-            Self::HashKind { found } => {
-                write!(f, "proof with hash function {found}, which this build does not know")
-            }
-            Self::NotCanonical => f.write_str("proof is not in its one canonical encoding"),
-            Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the proof"),
-            Self::Root { expected, found } => {
-                write!(f, "proof leads to root {found}, not to {expected}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for ProofError {}
 
 /// What stands at the end of the key's path.
 pub(super) enum Terminal<'a> {
@@ -146,20 +87,26 @@ pub(super) struct Header<'a> {
 /// Verifies a proof and says what it states. Borrows the proof, allocates nothing, at most 260 hashes besides those of key
 /// and value, constant memory.
 ///
+/// ```
+/// # #[cfg(all(feature = "alloc", feature = "sha256"))] {
+/// use cascow_core::hash::HashKind;
+/// use cascow_core::merkle::{StateTrie, verify};
+///
+/// let state = [(&b"board"[..], &b"x.o"[..]), (b"turn", b"x")];
+/// let trie = StateTrie::new(HashKind::Sha256, state);
+/// let proof = trie.prove(b"turn", Some(b"x")).unwrap();
+/// let statement = verify(&proof, &trie.root()).unwrap();
+/// assert_eq!((statement.key, statement.value), (&b"turn"[..], Some(&b"x"[..])));
+/// # }
+/// ```
+///
 /// # Errors
 /// [`ProofError::Root`] if the proof is not one for this root; every other [`ProofError`] if the bytes are no proof.
 pub fn verify<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statement<'a>, ProofError> {
-    let mut input = Input(proof);
-    let Header { kind, entries, key, digest, terminal } = read_header(&mut input)?;
-    let depth = usize::from(u16::from_le_bytes(*input.array()?));
-    if depth > MAX_DEPTH {
-        return Err(ProofError::NotCanonical);
-    }
-    let marks = input.bytes(depth.div_ceil(8))?;
-    let is_marked = |bit: usize| marks[bit / 8] & (1 << (bit % 8)) != 0;
-    if (depth..marks.len() * 8).any(is_marked) {
-        return Err(ProofError::NotCanonical);
-    }
+    let (mut input, kind) = Input::open(proof, MAGIC)?;
+    let Header { kind, entries, key, digest, terminal } = read_header(&mut input, kind)?;
+    let path = Path::read(&mut input)?;
+    input.finish()?;
 
     let (mut subtree, value) = match terminal {
         Terminal::Empty => (EMPTY, None),
@@ -167,27 +114,14 @@ pub fn verify<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statement<'a>, Pr
             (state::leaf(kind, &digest, &state::value_digest(kind, value)), Some(value))
         }
         Terminal::Other { key, value } => {
-            let shares_path = (0..depth)
-                .all(|bit| state::goes_right(&key, bit) == state::goes_right(&digest, bit));
-            if key == digest || !shares_path {
+            if key == digest || state::common_bits(&key, &digest) < path.levels() {
                 return Err(ProofError::NotCanonical);
             }
             (state::leaf(kind, &key, &value), None)
         }
     };
-    for bit in (0..depth).rev() {
-        let sibling: &Subtree = if is_marked(bit) { input.array()? } else { &EMPTY };
-        if is_marked(bit) && *sibling == EMPTY {
-            return Err(ProofError::NotCanonical);
-        }
-        subtree = if state::goes_right(&digest, bit) {
-            state::node(kind, sibling, &subtree)
-        } else {
-            state::node(kind, &subtree, sibling)
-        };
-    }
-    if !input.0.is_empty() {
-        return Err(ProofError::Trailing { bytes: input.0.len() });
+    for (depth, sibling) in path.upwards() {
+        subtree = state::parent(kind, &digest, depth, &subtree, sibling.unwrap_or(&EMPTY));
     }
     let found = state::root(kind, entries, &subtree);
     if found != *root {
@@ -196,19 +130,12 @@ pub fn verify<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statement<'a>, Pr
     Ok(Statement { kind, entries, key, value })
 }
 
-fn read_header<'a>(input: &mut Input<'a>) -> Result<Header<'a>, ProofError> {
-    if *input.array()? != MAGIC {
-        return Err(ProofError::Magic);
-    }
-    let [version, kind, terminal, zero] = *input.array()?;
-    if version != VERSION {
-        return Err(ProofError::Version { found: version });
-    }
-    let kind = HashKind::from_id(kind).map_err(|error| ProofError::HashKind { found: error.id })?;
+fn read_header<'a>(input: &mut Input<'a>, kind: HashKind) -> Result<Header<'a>, ProofError> {
+    let [terminal, zero] = *input.array()?;
     if zero != 0 {
         return Err(ProofError::NotCanonical);
     }
-    let entries = u64::from_le_bytes(*input.array()?);
+    let entries = input.u64()?;
     let key = input.prefixed()?;
     let digest = state::key_digest(kind, key);
     if terminal != TERMINAL_PRESENT && input.array()? != seal(&digest) {
@@ -218,80 +145,37 @@ fn read_header<'a>(input: &mut Input<'a>) -> Result<Header<'a>, ProofError> {
         TERMINAL_EMPTY => Terminal::Empty,
         TERMINAL_PRESENT => Terminal::Present { value: input.prefixed()? },
         TERMINAL_OTHER => Terminal::Other {
-            key: KeyDigest::from_bytes(*input.array::<HASH_LEN>()?),
-            value: ValueDigest::from_bytes(*input.array::<HASH_LEN>()?),
+            key: KeyDigest::from_bytes(*input.array()?),
+            value: ValueDigest::from_bytes(*input.array()?),
         },
         _ => return Err(ProofError::NotCanonical),
     };
     Ok(Header { kind, entries, key, digest, terminal })
 }
 
-/// What ties a proof of absence to its key: the end of the digest, since the beginning is what absent keys share.
-fn seal(digest: &KeyDigest) -> &[u8; SEAL_LEN] {
-    // UNWRAP: a digest is longer than a seal.
-    digest.as_bytes().last_chunk().expect("a seal is part of a digest")
-}
-
-/// What is left of a proof.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], ProofError> {
-        let (array, rest) = self.0.split_first_chunk().ok_or(ProofError::Truncated)?;
-        self.0 = rest;
-        Ok(array)
-    }
-
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8], ProofError> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(ProofError::Truncated)?;
-        self.0 = rest;
-        Ok(bytes)
-    }
-
-    /// Bytes behind their length in four bytes.
-    fn prefixed(&mut self) -> Result<&'a [u8], ProofError> {
-        let len = u32::from_le_bytes(*self.array()?);
-        self.bytes(usize::try_from(len).map_err(|_| ProofError::Truncated)?)
-    }
-}
-
-/// Writes a proof: `siblings` topmost first. `None` if a length does not fit its field.
+/// Writes a proof: siblings from the deepest up. `None` if a length does not fit its field.
 #[cfg(feature = "alloc")]
-pub(super) fn encode(header: &Header<'_>, siblings: &[Subtree]) -> Option<alloc::vec::Vec<u8>> {
-    let prefix = |bytes: &[u8]| u32::try_from(bytes.len()).ok().map(u32::to_le_bytes);
+pub(super) fn encode(header: &Header<'_>, upwards: &[Subtree]) -> Option<alloc::vec::Vec<u8>> {
+    use super::proof::{begin, put_path, put_prefixed};
+
     let terminal = match header.terminal {
         Terminal::Empty => TERMINAL_EMPTY,
         Terminal::Present { .. } => TERMINAL_PRESENT,
         Terminal::Other { .. } => TERMINAL_OTHER,
     };
-    let mut proof = alloc::vec::Vec::new();
-    proof.extend_from_slice(&MAGIC);
-    proof.extend_from_slice(&[VERSION, header.kind.id(), terminal, 0]);
+    let mut proof = begin(MAGIC, header.kind);
+    proof.extend_from_slice(&[terminal, 0]);
     proof.extend_from_slice(&header.entries.to_le_bytes());
-    proof.extend_from_slice(&prefix(header.key)?);
-    proof.extend_from_slice(header.key);
+    put_prefixed(&mut proof, header.key)?;
     match &header.terminal {
         Terminal::Empty => proof.extend_from_slice(seal(&header.digest)),
-        Terminal::Present { value } => {
-            proof.extend_from_slice(&prefix(value)?);
-            proof.extend_from_slice(value);
-        }
+        Terminal::Present { value } => put_prefixed(&mut proof, value)?,
         Terminal::Other { key, value } => {
             proof.extend_from_slice(seal(&header.digest));
             proof.extend_from_slice(key.as_bytes());
             proof.extend_from_slice(value.as_bytes());
         }
     }
-    proof.extend_from_slice(&u16::try_from(siblings.len()).ok()?.to_le_bytes());
-    let marks = siblings.chunks(8).map(|eight| {
-        eight
-            .iter()
-            .enumerate()
-            .fold(0, |byte, (bit, sibling)| byte | u8::from(*sibling != EMPTY) << bit)
-    });
-    proof.extend(marks);
-    for sibling in siblings.iter().rev().filter(|sibling| **sibling != EMPTY) {
-        proof.extend_from_slice(sibling);
-    }
+    put_path(&mut proof, upwards)?;
     Some(proof)
 }

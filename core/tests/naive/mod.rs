@@ -53,7 +53,7 @@ pub(crate) fn root(kind: HashKind, map: &Map) -> Digest {
 }
 
 /// The subtree of the leaves whose bits begin with `prefix`.
-fn subtree(kind: HashKind, leaves: &BTreeMap<String, Digest>, prefix: &str) -> Digest {
+pub(crate) fn subtree(kind: HashKind, leaves: &BTreeMap<String, Digest>, prefix: &str) -> Digest {
     let inside: BTreeMap<String, Digest> = leaves
         .iter()
         .filter(|(bits, _)| bits.starts_with(prefix))
