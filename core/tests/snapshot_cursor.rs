@@ -168,7 +168,7 @@ fn run(seed: u64, shape: &Shape) {
                 let unknown = TreeError::Unknown { id: cursor.snapshot() };
                 assert_eq!(cursor.get(&tree, b"0"), Err(unknown));
                 assert_eq!(cursor.iter(&tree).map(Iterator::count), Err(unknown));
-                assert_eq!(cursor.root(&tree, KINDS[0]), Err(unknown));
+                assert_eq!(cursor.trie(&tree, KINDS[0]).map(|trie| trie.root()), Err(unknown));
             }
         }
         cursor.move_to(&tree, id).unwrap();
@@ -184,8 +184,22 @@ fn run(seed: u64, shape: &Shape) {
         if step % 8 == 0 {
             let kind = KINDS[usize::from(step % 1024 == 512) % KINDS.len()];
             let whole: State = model.map.iter().map(|(k, (v, _))| (&k[..], &v[..])).collect();
-            let root = cursor.root(&tree, kind).unwrap();
-            assert_eq!(root, whole.root(kind), "seed {seed}, step {step}");
+            let trie = cursor.trie(&tree, kind).unwrap();
+            assert_eq!(trie.root(), whole.root(kind), "seed {seed}, step {step}");
+            // Any two keys, present or not: the proofs are those of the flat trie.
+            let flat = whole.trie(kind);
+            let mut keys = [dice.key(shape.keys + 1), dice.key(shape.keys + 1)].to_vec();
+            keys.dedup();
+            let claims: Vec<_> = keys
+                .iter()
+                .map(|key| (&key[..], model.map.get(key).map(|(value, _)| &value[..])))
+                .collect();
+            let (key, value) = claims[0];
+            assert_eq!(trie.prove(key, value), flat.prove(key, value));
+            assert!(trie.prove(key, Some(b"another value")).is_err());
+            let many = trie.prove_many(claims.iter().copied());
+            assert_eq!(many, flat.prove_many(claims.iter().copied()));
+            assert!(many.is_ok(), "seed {seed}, step {step}");
         }
         if step % 64 == 0 {
             assert_eq!(entries(tree.iter(id).unwrap()), model.map, "seed {seed}, step {step}");

@@ -8,8 +8,8 @@
 //!
 //! | proof of | made by | verified by |
 //! |---|---|---|
-//! | what a state holds under a key | `StateTrie::prove` | [`verify()`](verify::verify) |
-//! | … under many keys | `StateTrie::prove_many` | [`multi::verify_many`] |
+//! | what a state holds under a key | `StateTrie::prove`, `IncrementalTrie::prove` | [`verify()`](verify::verify) |
+//! | … under many keys | `prove_many` of both | [`multi::verify_many`] |
 //! | a leaf in a log | `LogTree::prove_inclusion` | [`log::verify_inclusion`] |
 //! | a log that continues another | `LogTree::prove_consistency` | [`log::verify_consistency`] |
 //! | bytes of a long value | `blob::prove_range` | [`range::verify_range`] |
@@ -34,14 +34,13 @@
 //! Verifying stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
 
 #[cfg(feature = "alloc")]
-pub(crate) mod incremental;
+mod incremental;
 pub mod list;
 pub mod log;
 pub mod multi;
 mod proof;
 #[cfg(feature = "alloc")]
 mod prove;
-
 pub mod range;
 mod rfc9162;
 pub mod state;
@@ -49,8 +48,12 @@ pub mod state;
 mod trie;
 pub mod verify;
 
+#[cfg(feature = "alloc")]
+pub use incremental::IncrementalTrie;
 pub use multi::{Statements, verify_many};
 pub use proof::ProofError;
+#[cfg(feature = "alloc")]
+pub(crate) use prove::Leaf;
 #[cfg(feature = "alloc")]
 pub use prove::ProveError;
 #[cfg(feature = "alloc")]

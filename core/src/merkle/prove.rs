@@ -67,10 +67,10 @@ pub(super) enum Shape<N> {
 }
 
 /// An entry, hashed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leaf {
-    pub(super) key: KeyDigest,
-    pub(super) value: ValueDigest,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    pub(crate) key: KeyDigest,
+    pub(crate) value: ValueDigest,
 }
 
 /// A proof of one key.

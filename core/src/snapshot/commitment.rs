@@ -5,8 +5,7 @@ use alloc::vec::Vec;
 
 use super::keys::KeyId;
 use crate::hash::HashKind;
-use crate::merkle::incremental::{HashedEntry, IncrementalTrie};
-use crate::merkle::{StateRoot, state};
+use crate::merkle::{IncrementalTrie, Leaf, state};
 
 #[derive(Clone, Debug)]
 pub(super) struct Commitment {
@@ -15,7 +14,7 @@ pub(super) struct Commitment {
     stale: Vec<KeyId>,
     is_stale: Vec<bool>,
     /// The changes of one update, kept for its memory alone.
-    changes: Vec<(u32, Option<HashedEntry>)>,
+    changes: Vec<(u32, Option<Leaf>)>,
 }
 
 impl Commitment {
@@ -33,6 +32,11 @@ impl Commitment {
         self.trie.kind()
     }
 
+    /// As of the last update.
+    pub(super) const fn trie(&self) -> &IncrementalTrie {
+        &self.trie
+    }
+
     /// Notes that a key's value may have changed. O(1).
     #[inline]
     pub(super) fn touch(&mut self, key: KeyId) {
@@ -45,12 +49,9 @@ impl Commitment {
     }
 
     /// Hashes what changed, looking up what each touched key and its value are now.
-    pub(super) fn root<'a>(
-        &mut self,
-        entry: impl Fn(KeyId) -> Option<(&'a [u8], &'a [u8])>,
-    ) -> StateRoot {
+    pub(super) fn update<'a>(&mut self, entry: impl Fn(KeyId) -> Option<(&'a [u8], &'a [u8])>) {
         let kind = self.kind();
-        let hashed = |(key, value): (&[u8], &[u8])| HashedEntry {
+        let hashed = |(key, value): (&[u8], &[u8])| Leaf {
             key: state::key_digest(kind, key),
             value: state::value_digest(kind, value),
         };
@@ -60,6 +61,6 @@ impl Commitment {
         self.changes.extend(self.stale.drain(..).map(|key| (key.0, entry(key).map(hashed))));
         self.trie.update(&self.changes);
         self.changes.clear();
-        self.trie.root()
+        self.trie.rehash();
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! It knows for each key where the value stands that its snapshot sees, so that a read is one step; and what each delta on its
 //! path overrode, so that it moves by undoing and redoing the deltas between two snapshots: cost by the path between them, not
-//! by the state. The same holds for its root, once it was asked for: it costs hashes by what changed since. It borrows nothing:
+//! by the state. The same holds for its hashed trie, once it was asked for: it costs hashes by what changed since. It borrows nothing:
 //! the tree may grow, and be pruned, while cursors stand in it.
 
 use alloc::boxed::Box;
@@ -15,7 +15,7 @@ use super::keys::KeyId;
 use super::tree::At;
 use super::{SnapshotId, SnapshotTree, TreeError, ValueRef};
 use crate::hash::HashKind;
-use crate::merkle::StateRoot;
+use crate::merkle::IncrementalTrie;
 
 /// A view of one snapshot that can be moved to any other of the same tree.
 ///
@@ -45,7 +45,7 @@ pub struct Cursor {
     overridden: Vec<(KeyId, At)>,
     /// By key number, where the value stands, or the whiteout, or nowhere.
     values: Vec<At>,
-    /// Of the state at `at`, once a root was asked for.
+    /// Of the state at `at`, once it was asked for.
     commitment: Option<Box<Commitment>>,
     /// The way up from a target, kept for its memory alone.
     climb: Vec<SnapshotId>,
@@ -138,12 +138,32 @@ impl Cursor {
         Ok(())
     }
 
-    /// The commitment to the state. The first time O(n) hashes for n entries; from then on O(log n) for each key that
-    /// changed on the way since the last time, and about 150 bytes more memory for each entry.
+    /// The hashed trie of the state, for its root and for proofs. The first time O(n) hashes for n entries; from then on O(log n) for
+    /// each key that changed on the way since the last time. It is kept, as large as [`IncrementalTrie`] says.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sha256")] {
+    /// use cascow_core::hash::HashKind;
+    /// use cascow_core::merkle::verify;
+    /// use cascow_core::snapshot::{Cursor, Edit, SnapshotTree};
+    ///
+    /// let mut tree = SnapshotTree::new();
+    /// let start = tree.create([Edit::write(b"x", b"1")])?;
+    /// let mut cursor = Cursor::at(&tree, start)?;
+    /// let root = cursor.trie(&tree, HashKind::Sha256)?.root();
+    /// let proof = cursor.trie(&tree, HashKind::Sha256)?.prove(b"x", Some(b"1")).unwrap();
+    /// assert_eq!(verify(&proof, &root).unwrap().value, Some(&b"1"[..]));
+    /// # }
+    /// # Ok::<(), cascow_core::snapshot::TreeError>(())
+    /// ```
     ///
     /// # Errors
     /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first.
-    pub fn root(&mut self, tree: &SnapshotTree, kind: HashKind) -> Result<StateRoot, TreeError> {
+    pub fn trie(
+        &mut self,
+        tree: &SnapshotTree,
+        kind: HashKind,
+    ) -> Result<&IncrementalTrie, TreeError> {
         tree.node(self.at)?;
         let known = self.commitment.take().filter(|known| known.kind() == kind);
         let mut commitment = known.unwrap_or_else(|| {
@@ -151,10 +171,8 @@ impl Cursor {
             self.numbers().for_each(|key| new.touch(key));
             new
         });
-        let entry = |key| Some((tree.keys().bytes(key), self.value(tree, key)?.bytes));
-        let root = commitment.root(entry);
-        self.commitment = Some(commitment);
-        Ok(root)
+        commitment.update(|key| Some((tree.keys().bytes(key), self.value(tree, key)?.bytes)));
+        Ok(self.commitment.insert(commitment).trie())
     }
 
     /// Leaves all but the first `kept` snapshots of the path.
