@@ -20,6 +20,8 @@ steps=(
     "docs        the documentation builds without a warning"
     "targets     the core builds for Linux, WebAssembly and Cortex-M in each set of features"
     "core        tests of the core alone, in each set of features"
+    "coverage    tests of the core alone run at least 95 % of its lines"
+    "miri        miri finds no undefined behaviour beneath the core in those of its tests that fit"
     "release     the program builds as it is installed"
     "tests       tests of every crate, of their documentation, and of the program from outside"
     "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
@@ -32,8 +34,10 @@ test_steps=(tools core tests)
 output=tests/output
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cascow-tests
 deny_version=0.20.2
+llvm_cov_version=0.9.1
 reuse_version=6.2.0
 deny=$cache/cargo-deny-$deny_version/bin/cargo-deny
+llvm_cov=$cache/cargo-llvm-cov-$llvm_cov_version/bin/cargo-llvm-cov
 reuse=$cache/reuse-$reuse_version/bin/reuse
 
 # Logs are read by programs and by people without a terminal.
@@ -75,12 +79,19 @@ need_targets() {
     done
 }
 
-need_deny() {
+need_deny() { need_crate "$deny" "cargo-deny@$deny_version"; }
+
+# PROGRAM CRATE@VERSION. It runs for seconds; optimising it would take longer than all of its runs.
+need_crate() {
     need_programs cc:build-essential
-    [[ -x $deny ]] && return
-    say "installing cargo-deny $deny_version, some minutes the first time"
-    # It runs for a second; optimising it would take longer than all of its runs.
-    CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$deny")")" "cargo-deny@$deny_version"
+    [[ -x $1 ]] && return
+    say "installing ${2/@/ }, some minutes the first time"
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$1")")" "$2"
+}
+
+# COMPONENT, of the toolchain that runs here.
+need_component() {
+    rustup component list --installed | grep -q "^$1" || rustup component add "$1"
 }
 
 need_reuse() {
@@ -185,6 +196,14 @@ step_core() {
         run_tests -p cascow-core --no-default-features --features "$features"
     done
     run_tests -p cascow-core
+}
+
+# Instrumented code has a directory of its own below the target directory, so nothing is built twice from run to run.
+step_coverage() {
+    need_crate "$llvm_cov" "cargo-llvm-cov@$llvm_cov_version"
+    need_component llvm-tools
+    "$llvm_cov" llvm-cov --locked -p cascow-core --no-report
+    "$llvm_cov" llvm-cov report -p cascow-core --fail-under-lines 95 --show-missing-lines | tee /dev/fd/3
 }
 
 step_release() {
