@@ -206,6 +206,22 @@ step_coverage() {
     "$llvm_cov" llvm-cov report -p cascow-core --fail-under-lines 95 --show-missing-lines | tee /dev/fd/3
 }
 
+# The core has no unsafe code of its own; this looks at what its dependencies do with it. Nightly, since miri comes with no
+# other. `cpufeatures` and blake3 know miri and take their portable code, which sha2 follows.
+#
+# A hash is some thousand times slower here, so what fits are the tests that need few of them: one or two for each of the core's
+# layers. What does not fit: whatever tries every bit or length (proofs, frames, records), noise of many chunks (`chunking`,
+# `blob`), states of many entries (`state_root`, `state_proof`), whole searches (`search_noughts`, `search_repair`).
+step_miri() {
+    local tests=(
+        a_build_has_exactly_the_hash_functions_of_its_features
+        published_inputs_have_their_published_hashes_at_once_and_streamed
+        proofs_of_version_1_are_accepted_for_their_root_and_no_other
+    )
+    need_miri
+    MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=2 cargo +nightly miri test --locked -p cascow-core --lib --tests -- "${tests[@]}"
+}
+
 step_release() {
     need_programs cc:build-essential
     cargo build --locked --release -p cascow-native

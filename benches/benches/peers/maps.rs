@@ -21,22 +21,28 @@ type TrieMap = HashTrieMapSync<u64, [u8; 32]>;
 pub(crate) fn run(report: &mut Report) {
     for keys in SIZES {
         let entries = crate::entries(keys);
-        let fork = |peer, at_least| Duel {
+        let fork = |then, peer, at_least| Duel {
             work: format!(
-                "fork a state of {keys} keys and change one (8-byte keys, 32-byte values); forks are kept"
+                "fork a state of {keys} keys and change one (8-byte keys, 32-byte values), each fork {then}"
             ),
             peer,
             unit: Unit::Time,
             at_least,
         };
-        report.peer_alone(
-            &fork("imbl 7 OrdMap, clone + insert", Some(4.0)),
-            forks::<OrdMap>(&entries),
+        let (ord, hash, trie) = (
+            "imbl 7 OrdMap, clone + insert",
+            "imbl 7 HashMap, clone + insert",
+            "rpds 1 HashTrieMapSync, insert",
         );
-        report
-            .peer_alone(&fork("imbl 7 HashMap, clone + insert", None), forks::<HashMap>(&entries));
-        report
-            .peer_alone(&fork("rpds 1 HashTrieMapSync, insert", None), forks::<TrieMap>(&entries));
+        let then = "dropped at once";
+        report.peer_alone(&fork(then, ord, Some(4.0)), repeated(forks::<OrdMap>(&entries)));
+        report.peer_alone(&fork(then, hash, None), repeated(forks::<HashMap>(&entries)));
+        report.peer_alone(&fork(then, trie, None), repeated(forks::<TrieMap>(&entries)));
+        // As a search keeps them: new memory each time.
+        let then = "kept";
+        report.peer_alone(&fork(then, ord, Some(4.0)), kept(forks::<OrdMap>(&entries)));
+        report.peer_alone(&fork(then, hash, None), kept(forks::<HashMap>(&entries)));
+        report.peer_alone(&fork(then, trie, None), kept(forks::<TrieMap>(&entries)));
 
         let read = |peer| Duel {
             work: format!("read a key of a state of {keys} keys, keys in no order"),
@@ -93,10 +99,10 @@ impl Persistent for TrieMap {
 }
 
 /// Forks of one state, each with another key changed.
-fn forks<'a, M: Persistent + 'a>(entries: &'a [Entry]) -> Contestant<'a> {
+fn forks<'a, M: Persistent + 'a>(entries: &'a [Entry]) -> impl FnMut() -> M + 'a {
     let map: M = entries.iter().copied().collect();
     let mut keys = keys(entries);
-    kept(move || map.with(keys.next_changed()))
+    move || map.with(keys.next_changed())
 }
 
 fn reads<'a, M: Persistent + 'a>(entries: &'a [Entry]) -> Contestant<'a> {

@@ -33,10 +33,11 @@ pub(crate) fn run(report: &mut Report) {
         number = (number + 1) % proofs.len();
         verify(black_box(&proofs[number]), &root).is_ok()
     });
+    let mut preimages = Preimages { key: [7; 9], value: [7; 33], pair: [7; 65], root: [7; 43] };
     let mut number = 0;
     let hashes = repeated(|| {
         number = (number + 1) % depths.len();
-        hashes_of_a_proof(black_box(depths[number]))
+        preimages.hash(black_box(depths[number]))
     });
     let comparison = compare(ours, hashes);
     let share = comparison.ratio;
@@ -64,25 +65,25 @@ fn depth(proof: &[u8]) -> u16 {
     u16::from_le_bytes([proof[at], proof[at + 1]])
 }
 
-/// Hashes of the lengths that verification hashes, each waiting for the one before as there: key, value, leaf, a node for each
-/// level, root. The formats' lengths stand in the core's module `merkle`.
-fn hashes_of_a_proof(depth: u16) -> [u8; 32] {
-    let key = digest(&mut [7; 9], [7; 32]);
-    let value = digest(&mut [7; 33], [7; 32]);
-    let mut subtree = digest(&mut [7; 65], key);
-    for level in 0..depth {
-        let node = &mut [7; 65];
-        // Above the value's digest, so that this is waited for too.
-        node[33..].copy_from_slice(&value);
-        node[64] = level.to_le_bytes()[0];
-        subtree = digest(node, subtree);
-    }
-    digest(&mut [7; 43], subtree)
+/// Preimages of the lengths that verification hashes; the formats' lengths stand in the core's module `merkle`.
+struct Preimages {
+    key: [u8; 9],
+    value: [u8; 33],
+    /// Of a leaf and of a node.
+    pair: [u8; 65],
+    root: [u8; 43],
 }
 
-/// The digest of `preimage` with `part` at its start, behind the tag, as far as there is room.
-fn digest(preimage: &mut [u8], part: [u8; 32]) -> [u8; 32] {
-    let room = part.len().min(preimage.len() - 1);
-    preimage[1..=room].copy_from_slice(&part[..room]);
-    Sha256::digest(black_box(preimage)).into()
+impl Preimages {
+    /// The hashes of a proof: key, value, leaf, a node for each level, root, each waiting for the one before as there.
+    fn hash(&mut self, depth: u16) -> [u8; 32] {
+        self.pair[1..33].copy_from_slice(&Sha256::digest(black_box(&self.key)));
+        self.pair[33..].copy_from_slice(&Sha256::digest(black_box(&self.value)));
+        for _ in 0..=depth {
+            let digest = Sha256::digest(black_box(&self.pair));
+            self.pair[33..].copy_from_slice(&digest);
+        }
+        self.root[11..].copy_from_slice(&self.pair[33..]);
+        Sha256::digest(black_box(&self.root)).into()
+    }
 }
