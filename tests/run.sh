@@ -19,7 +19,9 @@ steps=(
     "clippy      clippy finds nothing in any crate, test or benchmark"
     "docs        the documentation builds without a warning"
     "targets     the core builds for Linux, WebAssembly and Cortex-M in each set of features"
-    "core        tests of the core, in its smallest set of features and in its default one"
+    "core        tests of the core alone, in each set of features"
+    "coverage    tests of the core alone run at least 95 % of its lines"
+    "miri        miri finds no undefined behaviour beneath the core in those of its tests that fit"
     "release     the program builds as it is installed"
     "tests       tests of every crate, of their documentation, and of the program from outside"
     "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
@@ -27,13 +29,17 @@ steps=(
     "deny        licences, sources and duplicates of all dependencies"
 )
 quick=(format clippy tests)
-test_steps=(tools core tests)
+test_steps=(tools core miri tests)
 
 output=tests/output
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cascow-tests
 deny_version=0.20.2
+llvm_cov_version=0.9.1
+# Undated: which nightly can be had differs from machine to machine, and miri only grows stricter.
+nightly=nightly
 reuse_version=6.2.0
 deny=$cache/cargo-deny-$deny_version/bin/cargo-deny
+llvm_cov=$cache/cargo-llvm-cov-$llvm_cov_version/bin/cargo-llvm-cov
 reuse=$cache/reuse-$reuse_version/bin/reuse
 
 # Logs are read by programs and by people without a terminal.
@@ -75,12 +81,19 @@ need_targets() {
     done
 }
 
-need_deny() {
+need_deny() { need_crate "$deny" "cargo-deny@$deny_version"; }
+
+# PROGRAM CRATE@VERSION. It runs for seconds; optimising it would take longer than all of its runs.
+need_crate() {
     need_programs cc:build-essential
-    [[ -x $deny ]] && return
-    say "installing cargo-deny $deny_version, some minutes the first time"
-    # It runs for a second; optimising it would take longer than all of its runs.
-    CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$deny")")" "cargo-deny@$deny_version"
+    [[ -x $1 ]] && return
+    say "installing ${2/@/ }, some minutes the first time"
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$1")")" "$2"
+}
+
+# COMPONENT, of the toolchain that runs here.
+need_component() {
+    rustup component list --installed | grep -q "^$1" || rustup component add "$1"
 }
 
 need_reuse() {
@@ -174,10 +187,49 @@ build_core() {
     cargo rustc --locked -p cascow-core --lib --no-default-features --target "$1" --features "$2" -- -D warnings
 }
 
+# The core alone, since beside other crates it has their features too. Its development dependencies switch no feature of its own
+# dependencies on, and the library that its integration tests link with cannot name them: there, what a set of features lacks
+# is lacking. Unit tests are built with them, so `targets` builds the library without any test.
 step_core() {
+    local features
     need_programs cc:build-essential
-    run_tests -p cascow-core --no-default-features --features alloc,sha256
+    for features in sha256 blake3 sha256,blake3 alloc,sha256 alloc,blake3 std,sha256 std,blake3; do
+        echo "== $features"
+        run_tests -p cascow-core --no-default-features --features "$features"
+    done
     run_tests -p cascow-core
+}
+
+# Instrumented code has a directory of its own below the target directory, so nothing is built twice from run to run.
+step_coverage() {
+    need_crate "$llvm_cov" "cargo-llvm-cov@$llvm_cov_version"
+    need_component llvm-tools
+    "$llvm_cov" llvm-cov --locked -p cascow-core --no-report
+    "$llvm_cov" llvm-cov report -p cascow-core --fail-under-lines 95 --show-missing-lines | tee /dev/fd/3
+}
+
+# The core has no unsafe code of its own; this looks at what its dependencies do with it. Nightly, since miri comes with no
+# other. `cpufeatures` and blake3 know miri and choose portable code, so the hashes are computed, and slowly: some thousand times.
+#
+# So what fits are tests with few hashes, one or more for each layer. What does not: whatever tries every bit or length of a
+# frame, record or proof; noise of many chunks (`chunking`, `blob`, `record`, `frozen_repository`); states of many entries
+# (`state_root`, `state_proof`); random histories (`snapshot_tree`, `workspace`) and whole searches, some minutes each.
+step_miri() {
+    local tests=(
+        # hash, merkle
+        a_build_has published_inputs proofs_of_version_1 emptiness_follows
+        # chunk, frame
+        nothing_has_no_chunks a_length_that_lies_is_refused_before the_errors_name text_is_deflated
+        # snapshot, workspace, search
+        an_id_beyond the_last_word notes_travel what_they_wrote_back a_directory_tree_is a_shared_child a_way_back an_action_without
+        # what all of them say
+        errors_of kinds_have digests_name
+    )
+    need_programs cc:build-essential
+    rustup toolchain list | grep -q "^$nightly-" || rustup toolchain install "$nightly" --profile minimal
+    rustup component add --toolchain "$nightly" miri rust-src
+    MIRIFLAGS=-Zmiri-disable-isolation cargo "+$nightly" miri test --locked -p cascow-core --lib \
+        --test bare --test counts --test messages --test search --test snapshot_tree --test workspace -- "${tests[@]}"
 }
 
 step_release() {

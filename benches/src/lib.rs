@@ -1,2 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! Inputs shared by the benchmarks in this package.
+//! A small harness for benchmarks that stand beside a peer.
+//!
+//! `cargo bench -p cascow-benches` runs every section and writes `benches/RESULTS.md`; `cargo bench -p cascow-benches -- chunking`
+//! runs one and writes nothing, since a table of rows from several runs would compare what was never side by side.
+//!
+//! Guarantee: cascow and its peer run in turn, round by round, in one process, so that whatever slows the machine slows
+//! both; a ratio is the median of the rounds' own ratios, never a ratio of two medians. That is the reason for this harness:
+//! neither criterion nor divan takes turns.
+//!
+//! What is measured, and against whom, is left to the benchmark `peers`.
+
+pub mod measure;
+pub mod memory;
+pub mod report;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What the graph search promises about values, completeness, errors and repeatability.
+#![cfg(feature = "alloc")]
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Noughts and crosses by random playouts: two players, found wins, blocked losses, repeatable searches.
+#![cfg(feature = "alloc")]
 
 use std::convert::Infallible;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The default settings find the best repair within a budget of evaluations.
+#![cfg(feature = "alloc")]
 
 mod repair;
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//! The root of a whole state, and after one changed key, beside `jmt` and `merkle-search-tree`.
+
+use std::hint::black_box;
+
+use cascow_benches::measure::{Contestant, repeated};
+use cascow_benches::report::{Duel, Report, Unit};
+use cascow_core::hash::HashKind;
+use cascow_core::merkle::StateTrie;
+use hashbrown::HashMap;
+use jmt::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
+use jmt::{KeyHash, OwnedValue, RootHash, Sha256Jmt, Version};
+use merkle_search_tree::MerkleSearchTree;
+use sha2::{Digest, Sha256};
+
+/// A key and a value, as all three take them.
+type Entry = ([u8; 8], [u8; 32]);
+
+const JMT: &str = "jmt 0.12, SHA-256, nodes in a hash map, nothing written back";
+const SEARCH_TREE: &str = "merkle-search-tree 0.8, SipHash of 128 bits, no proofs";
+
+pub(crate) fn run(report: &mut Report) {
+    for keys in [1024, 65_536] {
+        let entries: Vec<Entry> = crate::entries(keys)
+            .into_iter()
+            .map(|(key, value)| (key.to_le_bytes(), value))
+            .collect();
+        let duel = |peer| Duel {
+            work: format!(
+                "root of a state from all of its {keys} keys (8-byte keys, 32-byte values), SHA-256"
+            ),
+            peer,
+            unit: Unit::Time,
+            at_least: None,
+        };
+        let ours = || {
+            repeated(|| {
+                let entries = entries.iter().map(|(key, value)| (&key[..], &value[..]));
+                StateTrie::new(HashKind::Sha256, entries).root()
+            })
+        };
+        report.duel(&duel(JMT), ours(), repeated(|| jmt_update(&Nodes::default(), 0, &entries).0));
+        report.duel(
+            &duel(SEARCH_TREE),
+            ours(),
+            repeated(|| search_tree(&entries).root_hash().clone()),
+        );
+
+        let duel = |peer| Duel {
+            work: format!(
+                "change one key of {keys} (8-byte keys, 32-byte values) and compute the root, SHA-256"
+            ),
+            peer,
+            unit: Unit::Time,
+            at_least: Some(5.0),
+        };
+        report.peer_alone(&duel(JMT), jmt_changes(&entries));
+        report.peer_alone(&duel(SEARCH_TREE), search_tree_changes(&entries));
+    }
+}
+
+/// The peer's tree with one entry changed, each time another, always from the same version.
+fn jmt_changes(entries: &[Entry]) -> Contestant<'_> {
+    let nodes = Nodes::of(jmt_update(&Nodes::default(), 0, entries).1);
+    let mut number = 0;
+    repeated(move || {
+        let (entry, value) = changed(entries, &mut number);
+        jmt_update(&nodes, 1, &[(entry, value)]).0
+    })
+}
+
+/// The peer's tree with one entry changed after the other: it has no versions.
+fn search_tree_changes(entries: &[Entry]) -> Contestant<'_> {
+    let mut tree = search_tree(entries);
+    _ = tree.root_hash();
+    let mut number = 0;
+    repeated(move || {
+        let (key, value) = changed(entries, &mut number);
+        tree.upsert(key, &value);
+        tree.root_hash().clone()
+    })
+}
+
+/// The entry with the next number, and a value that it did not have.
+fn changed(entries: &[Entry], number: &mut usize) -> Entry {
+    *number += 1;
+    let (key, mut value) = entries[*number % entries.len()];
+    value[..8].copy_from_slice(&number.to_le_bytes());
+    (key, value)
+}
+
+fn search_tree(entries: &[Entry]) -> MerkleSearchTree<[u8; 8], [u8; 32]> {
+    let mut tree = MerkleSearchTree::default();
+    entries.iter().for_each(|(key, value)| tree.upsert(*key, value));
+    tree
+}
+
+/// What a tree of the peer reads: the nodes of one version. Of the crate's own stores, the one in memory is behind a lock and
+/// made for tests; this is faster.
+#[derive(Default)]
+struct Nodes(HashMap<NodeKey, Node>);
+
+impl Nodes {
+    fn of(update: TreeUpdateBatch) -> Self {
+        Self(
+            update
+                .node_batch
+                .nodes()
+                .iter()
+                .map(|(key, node)| (key.clone(), node.clone()))
+                .collect(),
+        )
+    }
+}
+
+impl TreeReader for Nodes {
+    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn get_value_option(&self, _: Version, _: KeyHash) -> anyhow::Result<Option<OwnedValue>> {
+        Ok(None)
+    }
+
+    fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
+        Ok(None)
+    }
+}
+
+fn jmt_update(nodes: &Nodes, version: Version, entries: &[Entry]) -> (RootHash, TreeUpdateBatch) {
+    let set = black_box(entries)
+        .iter()
+        .map(|(key, value)| (KeyHash(Sha256::digest(key).into()), Some(value.to_vec())));
+    Sha256Jmt::new(nodes).put_value_set(set, version).expect("the tree's nodes are all there")
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+//! The rows of the table, and `RESULTS.md`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::{fs, io};
+
+use crate::measure::{Comparison, Contestant, Spread, alone, compare};
+
+/// What a row is to reach: a text for the table, and whether it did.
+#[derive(Clone, Debug)]
+pub struct Target {
+    text: String,
+    reached: bool,
+}
+
+impl Target {
+    /// A figure that must be at least so large.
+    pub fn at_least(figure: f64, target: f64, text: impl Into<String>) -> Self {
+        Self { text: text.into(), reached: figure >= target }
+    }
+
+    /// A figure that must be at most so large.
+    pub fn at_most(figure: f64, target: f64, text: impl Into<String>) -> Self {
+        Self { text: text.into(), reached: figure <= target }
+    }
+}
+
+/// What was measured, in words.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// The work.
+    pub work: String,
+    /// Our figure.
+    pub cascow: String,
+    /// The peer's figure and name; empty if there is no peer.
+    pub peer: String,
+    /// How many times better than the peer.
+    pub ratio: String,
+    /// From the 10th to the 90th percentile of the ratio, or of our figure.
+    pub spread: String,
+    /// What is to be reached, if anything is.
+    pub target: Option<Target>,
+}
+
+/// The rows so far.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    section: &'static str,
+    rows: Vec<(&'static str, Row)>,
+}
+
+/// How a time is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    /// As a time, in the unit that fits.
+    Time,
+    /// As megabytes (10^6) a second, of so many bytes an operation.
+    Throughput(f64),
+}
+
+impl Unit {
+    fn show(self, nanos: f64) -> String {
+        match self {
+            Self::Time if nanos < 1e3 => format!("{nanos:.0} ns"),
+            Self::Time if nanos < 1e6 => format!("{:.2} µs", nanos / 1e3),
+            Self::Time => format!("{:.2} ms", nanos / 1e6),
+            Self::Throughput(bytes) => format!("{:.0} MB/s", bytes * 1e3 / nanos),
+        }
+    }
+}
+
+/// A work that cascow and a peer both do.
+#[derive(Clone, Debug)]
+pub struct Duel<'a> {
+    /// The work, in words.
+    pub work: String,
+    /// Who the peer is.
+    pub peer: &'a str,
+    /// How times are shown.
+    pub unit: Unit,
+    /// The ratio to reach.
+    pub at_least: Option<f64>,
+}
+
+impl Report {
+    /// Begins a section.
+    pub fn section(&mut self, name: &'static str) {
+        self.section = name;
+        println!("\n== {name}");
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, row: Row) {
+        println!("{}\n    cascow {}", row.work, row.cascow);
+        for (name, figure) in
+            [("peer  ", &row.peer), ("ratio ", &row.ratio), ("spread", &row.spread)]
+        {
+            if !figure.is_empty() {
+                println!("    {name} {figure}");
+            }
+        }
+        if let Some(target) = &row.target {
+            println!("    target {}: {}", target.text, verdict(target.reached));
+        }
+        self.rows.push((self.section, row));
+    }
+
+    /// Lets both run in turn and adds a row of their times.
+    pub fn duel(
+        &mut self,
+        duel: &Duel<'_>,
+        ours: Contestant<'_>,
+        peer: Contestant<'_>,
+    ) -> Comparison {
+        let comparison = compare(ours, peer);
+        let Comparison { ours, peer, ratio } = comparison;
+        self.row(Row {
+            work: duel.work.clone(),
+            cascow: duel.unit.show(ours.median),
+            peer: format!("{} ({})", duel.unit.show(peer.median), duel.peer),
+            ratio: format!("{:.2}", ratio.median),
+            spread: spread(&ratio, 2),
+            target: duel
+                .at_least
+                .map(|least| Target::at_least(ratio.median, least, format!("≥ {least}×"))),
+        });
+        comparison
+    }
+
+    /// A peer whose other side is still to come: shown, but no row of the table.
+    pub fn peer_alone(&mut self, duel: &Duel<'_>, peer: Contestant<'_>) {
+        let median = alone(peer).median;
+        println!("{}\n    peer   {} ({})", duel.work, duel.unit.show(median), duel.peer);
+    }
+
+    /// Writes the table with the circumstances of the run.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut text = String::from(
+            "<!-- SPDX-License-Identifier: MIT -->\n\
+             # Benchmarks\n\n\
+             Written by `cargo bench -p cascow-benches`, never by hand. Cascow and its peer take turns, round by round, in one process;\n\
+             the ratio is the median of the rounds' ratios and says how many times better cascow is (above 1: cascow is); the spread is from\n\
+             their 10th to their 90th percentile.\n\n\
+             | | |\n|---|---|\n",
+        );
+        for (name, value) in circumstances() {
+            _ = writeln!(text, "| {name} | {value} |");
+        }
+        let mut section = "";
+        for (of, row) in &self.rows {
+            if *of != section {
+                section = of;
+                _ = write!(
+                    text,
+                    "\n## {section}\n\n| work | cascow | peer | ratio | spread | target | reached |\n|---|---|---|---:|---|---|---|\n"
+                );
+            }
+            let (target, reached) = row
+                .target
+                .as_ref()
+                .map_or(("", ""), |target| (&*target.text, verdict(target.reached)));
+            let Row { work, cascow, peer, ratio, spread, .. } = row;
+            _ = writeln!(
+                text,
+                "| {work} | {cascow} | {peer} | {ratio} | {spread} | {target} | {reached} |"
+            );
+        }
+        fs::write(path, text)
+    }
+}
+
+fn verdict(reached: bool) -> &'static str {
+    if reached { "yes" } else { "**no**" }
+}
+
+/// A spread with so many decimals.
+pub fn spread(spread: &Spread, decimals: usize) -> String {
+    format!("{:.decimals$}–{:.decimals$}", spread.low, spread.high)
+}
+
+/// When, of what and where.
+fn circumstances() -> [(&'static str, String); 4] {
+    let changed =
+        if output("git", &["status", "--porcelain", "--untracked-files=no", "--", "../core"])
+            .is_empty()
+        {
+            ""
+        } else {
+            " and changes not committed"
+        };
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let models =
+        processors.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let models: Vec<&str> = models.map(|(_, model)| model).collect();
+    [
+        ("date", output("date", &["-u", "+%F"])),
+        ("commit", output("git", &["rev-parse", "--short=12", "HEAD"]) + changed),
+        ("processor", format!("{} × {}", models.len(), models.first().unwrap_or(&"unknown"))),
+        ("compiler", output("rustc", &["--version"])),
+    ]
+}
+
+/// What a program prints, in one line; empty if it cannot be run.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().into())
+}
