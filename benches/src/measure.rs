@@ -24,26 +24,23 @@ fn processor_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
+/// Processor time that some work takes on this thread.
+pub fn timed(work: impl FnOnce()) -> Duration {
+    let start = processor_time();
+    work();
+    processor_time() - start
+}
+
 /// A contestant whose results are dropped at once, within the time.
 pub fn repeated<'a, T>(mut operation: impl FnMut() -> T + 'a) -> Contestant<'a> {
-    Box::new(move |times| {
-        let start = processor_time();
-        for _ in 0..times {
-            black_box(operation());
-        }
-        processor_time() - start
-    })
+    Box::new(move |times| timed(|| (0..times).for_each(|_| _ = black_box(operation()))))
 }
 
 /// A contestant whose results are kept until the clock has stopped: for what a search keeps too.
 pub fn kept<'a, T>(mut operation: impl FnMut() -> T + 'a) -> Contestant<'a> {
     Box::new(move |times| {
         let mut results = Vec::with_capacity(usize::try_from(times).unwrap_or(0));
-        let start = processor_time();
-        for _ in 0..times {
-            results.push(black_box(operation()));
-        }
-        let elapsed = processor_time() - start;
+        let elapsed = timed(|| (0..times).for_each(|_| results.push(black_box(operation()))));
         drop(results);
         elapsed
     })

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, io};
 
-use crate::measure::{Comparison, Contestant, Spread, alone, compare};
+use crate::measure::{Comparison, Contestant, Spread, compare};
 
 /// What a row is to reach: a text for the table, and whether it did.
 #[derive(Clone, Debug)]
@@ -63,6 +63,7 @@ pub enum Unit {
 impl Unit {
     fn show(self, nanos: f64) -> String {
         match self {
+            Self::Time if nanos < 100.0 => format!("{nanos:.1} ns"),
             Self::Time if nanos < 1e3 => format!("{nanos:.0} ns"),
             Self::Time if nanos < 1e6 => format!("{:.2} µs", nanos / 1e3),
             Self::Time => format!("{:.2} ms", nanos / 1e6),
@@ -129,10 +130,17 @@ impl Report {
         comparison
     }
 
-    /// A peer whose other side is still to come: shown, but no row of the table.
-    pub fn peer_alone(&mut self, duel: &Duel<'_>, peer: Contestant<'_>) {
-        let median = alone(peer).median;
-        println!("{}\n    peer   {} ({})", duel.work, duel.unit.show(median), duel.peer);
+    /// Adds a row of a time that has no peer, or whose peer stands in the row before, with what it may take at most.
+    pub fn time(&mut self, work: impl Into<String>, time: &Spread, at_most: Option<f64>) {
+        let most =
+            |most| Target::at_most(time.median, most, format!("≤ {}", Unit::Time.show(most)));
+        self.row(Row {
+            work: work.into(),
+            cascow: Unit::Time.show(time.median),
+            spread: format!("{}–{}", Unit::Time.show(time.low), Unit::Time.show(time.high)),
+            target: at_most.map(most),
+            ..Row::default()
+        });
     }
 
     /// Writes the table with the circumstances of the run.

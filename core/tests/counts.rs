@@ -22,7 +22,7 @@ fn emptiness_follows_the_count() {
 
     let mut tree = SnapshotTree::new();
     assert!(agree(tree.is_empty(), tree.len(), 0));
-    tree.create(Delta::new()).unwrap();
+    tree.create(&Delta::new()).unwrap();
     assert!(agree(tree.is_empty(), tree.len(), 1));
 
     let store = MemoryStore::new(HashKind::Sha256);

@@ -14,7 +14,7 @@ use cascow_core::merkle::{ListRoot, ProofError, ProveError, StateRoot};
 use cascow_core::record::RecordError;
 use cascow_core::search::SearchError;
 use cascow_core::snapshot::merge::ConflictKind;
-use cascow_core::snapshot::{ChangeKind, Delta, SnapshotTree, TreeError};
+use cascow_core::snapshot::{ChangeKind, SnapshotTree, TreeError};
 use cascow_core::store::StoreError;
 use cascow_core::workspace::{MergeConflictKind, Problem, WorkspaceError};
 
@@ -70,16 +70,21 @@ fn mismatch() -> FrameError {
 
 #[test]
 fn errors_of_proofs_say_what_was_expected_and_found() {
-    assert_says(&ProofError::Truncated, &["cut off"]);
-    assert_says(&ProofError::Magic, &["magic"]);
-    assert_says(&ProofError::Version { found: 9 }, &["version 9"]);
-    assert_says(&ProofError::HashKind { found: 7 }, &["7"]);
-    assert_says(&ProofError::NotCanonical, &["canonical"]);
-    assert_says(&ProofError::Trailing { bytes: 12 }, &["12 bytes"]);
+    type Error = ProofError<StateRoot>;
+    assert_says(&Error::Truncated, &["cut off"]);
+    assert_says(&Error::Magic, &["magic"]);
+    assert_says(&Error::Version { found: 9 }, &["version 9"]);
+    assert_says(&Error::HashKind { found: 7 }, &["7"]);
+    assert_says(&Error::NotCanonical, &["canonical"]);
+    assert_says(&Error::Trailing { bytes: 12 }, &["12 bytes"]);
+    assert_says(&Error::Size { expected: 12, found: 34 }, &["12", "34"]);
     let (expected, found) = (StateRoot::from_bytes(ONE), StateRoot::from_bytes(TWO));
     assert_says(&ProofError::Root { expected, found }, &[ONES, TWOS]);
     assert_says(&ProveError::Value, &["value"]);
     assert_says(&ProveError::TooLong, &["longer", "2^32"]);
+    assert_says(&ProveError::NoKeys, &["no keys"]);
+    assert_says(&ProveError::DuplicateKey, &["twice"]);
+    assert_says(&ProveError::Size, &["size"]);
 }
 
 #[test]
@@ -137,11 +142,12 @@ fn errors_of_snapshots_name_them_and_what_disagrees() {
     assert_says(&RecordError::TooLong { key }, &["a\\nb"]);
 
     let mut tree = SnapshotTree::new();
-    let a = tree.create(Delta::new()).unwrap();
-    let b = tree.create(Delta::new()).unwrap();
+    let a = tree.create([]).unwrap();
+    let b = tree.create([]).unwrap();
     assert_says(&TreeError::Unknown { id: b }, &["1"]);
     assert_says(&TreeError::Unrelated { a, b }, &["0", "1"]);
-    assert_says(&TreeError::Full, &["2^32"]);
+    assert_says(&TreeError::Full, &["full", "prune"]);
+    assert_says(&TreeError::TooLong, &["1073741823 bytes", "split"]);
 }
 
 #[test]

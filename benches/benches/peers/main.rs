@@ -6,6 +6,7 @@ mod deduplication;
 mod maps;
 mod proofs;
 mod roots;
+mod snapshots;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,10 +22,11 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
+    ("snapshots", snapshots::run),
     ("roots", roots::run),
     ("proofs", proofs::run),
 ];

@@ -3,10 +3,11 @@
 
 use std::hint::black_box;
 
-use cascow_benches::measure::{Contestant, repeated};
+use cascow_benches::measure::{Contestant, alone, repeated};
 use cascow_benches::report::{Duel, Report, Unit};
 use cascow_core::hash::HashKind;
 use cascow_core::merkle::StateTrie;
+use cascow_core::snapshot::{Cursor, Edit, SnapshotTree};
 use hashbrown::HashMap;
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
 use jmt::{KeyHash, OwnedValue, RootHash, Sha256Jmt, Version};
@@ -46,17 +47,34 @@ pub(crate) fn run(report: &mut Report) {
             repeated(|| search_tree(&entries).root_hash().clone()),
         );
 
-        let duel = |peer| Duel {
+        let duel = |peer, at_least| Duel {
             work: format!(
                 "change one key of {keys} (8-byte keys, 32-byte values) and compute the root, SHA-256"
             ),
             peer,
             unit: Unit::Time,
-            at_least: Some(5.0),
+            at_least,
         };
-        report.peer_alone(&duel(JMT), jmt_changes(&entries));
-        report.peer_alone(&duel(SEARCH_TREE), search_tree_changes(&entries));
+        report.duel(&duel(JMT, Some(5.0)), our_changes(&entries), jmt_changes(&entries));
+        report.duel(&duel(SEARCH_TREE, None), our_changes(&entries), search_tree_changes(&entries));
+        let most = if keys == 1024 { 2_000.0 } else { 3_500.0 };
+        report.time("the same alone", &alone(our_changes(&entries)), Some(most));
     }
+}
+
+/// A snapshot forked with one entry changed, each from the one before, a cursor moved there, and the root.
+fn our_changes(entries: &[Entry]) -> Contestant<'_> {
+    let mut tree = SnapshotTree::new();
+    let base = tree.create(entries.iter().map(|(key, value)| Edit::write(key, value)));
+    let mut at = base.expect("a new tree has room");
+    let mut cursor = Cursor::at(&tree, at).expect("it is there");
+    let mut number = 0;
+    repeated(move || {
+        let (key, value) = changed(entries, &mut number);
+        at = tree.fork(at, [Edit::write(&key, &value)]).expect("the tree has room");
+        cursor.move_to(&tree, at).expect("it is there");
+        cursor.trie(&tree, HashKind::Sha256).expect("it is there").root()
+    })
 }
 
 /// The peer's tree with one entry changed, each time another, always from the same version.

@@ -257,6 +257,22 @@ impl HashKind {
         }
     }
 
+    /// The digest of a tag and two digests, as every node of a tree is hashed: that of the three parts, a little faster.
+    #[inline]
+    pub(crate) fn digest_pair(
+        self,
+        tag: u8,
+        left: &[u8; HASH_LEN],
+        right: &[u8; HASH_LEN],
+    ) -> [u8; HASH_LEN] {
+        match self {
+            #[cfg(feature = "sha256")]
+            Self::Sha256 => sha256::digest_pair(tag, left, right),
+            #[cfg(feature = "blake3")]
+            Self::Blake3 => self.digest(&[&[tag], left, right]),
+        }
+    }
+
     /// Apart, so that the hasher's code is not copied to wherever a short preimage is hashed.
     #[inline(never)]
     fn digest_long(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
@@ -399,6 +415,16 @@ mod tests {
             let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
             for kind in kinds() {
                 prop_assert_eq!(kind.digest(&slices), oracle(kind, &parts.concat()));
+            }
+        }
+
+        #[test]
+        fn a_pairs_digest_is_that_of_its_parts(
+            tag in any::<u8>(), left in any::<[u8; 32]>(), right in any::<[u8; 32]>()
+        ) {
+            for kind in kinds() {
+                let joined = [&[tag], &left[..], &right].concat();
+                prop_assert_eq!(kind.digest_pair(tag, &left, &right), oracle(kind, &joined));
             }
         }
 

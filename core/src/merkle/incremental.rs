@@ -6,6 +6,7 @@
 //! leads from node to node stands apart, small enough to stay in the processor's caches.
 
 use alloc::vec::Vec;
+use core::hint::black_box;
 
 use super::prove::{self, Leaf, ProveError, Shape, Trie};
 use super::state::{self, EMPTY, Subtree};
@@ -100,6 +101,11 @@ impl IncrementalTrie {
         self.kind
     }
 
+    /// The key under a number, hashed.
+    pub(crate) fn key(&self, number: u32) -> Option<KeyDigest> {
+        Some(self.entries.get(number as usize)?.as_ref()?.key)
+    }
+
     /// Puts entries under numbers below 2^30, in place of those that were there; `None` takes one out. O(log n) each, and one
     /// hash for each new entry. Afterwards no two numbers may have the same key.
     pub(crate) fn update(&mut self, changes: &[(u32, Option<Leaf>)]) {
@@ -168,6 +174,7 @@ impl IncrementalTrie {
         let mut position = Position { node: None, side: 0 };
         for depth in 0.. {
             let link = self.link(position);
+            self.fetch(link);
             let node = match (link.as_node(), link.as_entry()) {
                 (Some(node), _) => node,
                 (None, Some(other)) if other != number => {
@@ -182,6 +189,16 @@ impl IncrementalTrie {
             };
             *self.link_mut(position) = Link::stale_node(node);
             position = Self::below(node, &entry.key, depth);
+        }
+    }
+
+    /// Asks for a node's digests, which are hashed on the way back up, so that the memory of all levels is waited for at once.
+    #[inline(always)]
+    fn fetch(&self, link: Link) {
+        if let Some(Digests([left, _])) =
+            link.as_node().and_then(|node| self.digests.get(node as usize))
+        {
+            black_box(left[0]);
         }
     }
 
@@ -229,17 +246,15 @@ impl IncrementalTrie {
     /// The digest of a node, after those of its halves.
     fn rehash_below(&mut self, node: u32) -> Subtree {
         let at = node as usize;
-        let links = self.links[at];
-        // Taken before the way down, so that the memory of all levels is waited for at once.
-        let Digests(mut digests) = self.digests[at];
         for side in 0..2 {
-            if let Some(below) = links[side].as_node().filter(|_| links[side].is_stale()) {
-                digests[side] = self.rehash_below(below);
+            let link = self.links[at][side];
+            if let Some(below) = link.as_node().filter(|_| link.is_stale()) {
+                let digest = self.rehash_below(below);
                 self.links[at][side] = Link(below);
-                self.digests[at].0[side] = digests[side];
+                self.digests[at].0[side] = digest;
             }
         }
-        let [left, right] = &digests;
+        let Digests([left, right]) = &self.digests[at];
         state::node(self.kind, left, right)
     }
 

@@ -24,7 +24,7 @@ pub(super) fn leaf<const N: usize>(kind: HashKind, parts: [&[u8]; N]) -> Digest 
 }
 
 pub(super) fn node(kind: HashKind, left: &Digest, right: &Digest) -> Digest {
-    kind.digest(&[&[TAG_NODE], left, right])
+    kind.digest_pair(TAG_NODE, left, right)
 }
 
 /// The tree of no leaves: the hash of nothing.

@@ -41,12 +41,14 @@ pub fn value_digest(kind: HashKind, value: &[u8]) -> ValueDigest {
     ValueDigest::from_bytes(kind.digest(&[&[TAG_VALUE], value]))
 }
 
+#[inline]
 pub(super) fn leaf(kind: HashKind, key: &KeyDigest, value: &ValueDigest) -> Subtree {
-    kind.digest(&[&[TAG_LEAF], key.as_bytes(), value.as_bytes()])
+    kind.digest_pair(TAG_LEAF, key.as_bytes(), value.as_bytes())
 }
 
+#[inline]
 pub(super) fn node(kind: HashKind, left: &Subtree, right: &Subtree) -> Subtree {
-    kind.digest(&[&[TAG_NODE], left, right])
+    kind.digest_pair(TAG_NODE, left, right)
 }
 
 pub(super) fn root(kind: HashKind, entries: u64, top: &Subtree) -> StateRoot {

@@ -148,13 +148,6 @@ impl Table {
         }
         Self::Dense { marks: marks.into(), nodes: nodes.into() }
     }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Few(_) => FEW,
-            Self::Many { nodes, .. } | Self::Dense { nodes, .. } | Self::All(nodes) => nodes.len(),
-        }
-    }
 }
 
 /// The changes of the snapshots of the smallest span that ends with `index`, from the newest to the oldest.
@@ -226,12 +219,16 @@ impl Checkpoints {
         let mut newest = Vec::new();
         collect_steps(arena, at, &mut newest);
         let start = (0..SPANS[0]).fold(at, |index, _| arena.link(index).parent);
+        let table = if pays(bound, newest.len(), SPANS[0]) {
+            self.all(arena, newest, start, bound)
+        } else {
+            Table::smallest(newest, bound)
+        };
         let below = arena.node(start).checkpoint;
-        let new = Checkpoint { table: Table::smallest(newest, bound), below, start };
         // UNWRAP: there are fewer checkpoints than snapshots.
-        let id = u32::try_from(self.slab.insert(new)).expect("an index fits in 32 bits");
+        let id = u32::try_from(self.slab.insert(Checkpoint { table, below, start }))
+            .expect("an index fits in 32 bits");
         arena.node_mut(at).checkpoint = id;
-        self.complete(arena, at, SPANS[0], bound);
 
         // It may be what a larger one further up waited for.
         for sizes in SPANS.windows(2) {
@@ -253,8 +250,7 @@ impl Checkpoints {
             if self.is_whole(arena, at) || covered > span {
                 return;
             }
-            self.widen(arena, at, larger / span, bound);
-            self.complete(arena, at, larger, bound);
+            self.widen(arena, at, span, larger, bound);
         }
     }
 
@@ -267,11 +263,11 @@ impl Checkpoints {
         matches!(self.of(arena, index).table, Table::All(_))
     }
 
-    /// Makes a snapshot's checkpoint cover what it and those below it cover, `count` in all.
-    fn widen(&mut self, arena: &Arena, index: u32, count: u32, bound: usize) {
+    /// Makes a snapshot's checkpoint cover the larger span, of what those of the smaller one cover.
+    fn widen(&mut self, arena: &Arena, index: u32, span: u32, larger: u32, bound: usize) {
         let mut newest = Vec::new();
         let mut start = index;
-        for _ in 0..count {
+        for _ in 0..larger / span {
             // What lies below one of all keys is never read.
             if self.is_whole(arena, start) {
                 break;
@@ -280,40 +276,41 @@ impl Checkpoints {
             next.table.collect(arena, start, &mut newest);
             start = next.start;
         }
+        let table = if pays(bound, newest.len(), larger) {
+            self.all(arena, newest, start, bound)
+        } else {
+            Table::new(newest, bound)
+        };
         let below = arena.node(start).checkpoint;
-        let widened = Checkpoint { table: Table::new(newest, bound), below, start };
-        self.slab[arena.node(index).checkpoint as usize] = widened;
+        self.slab[arena.node(index).checkpoint as usize] = Checkpoint { table, below, start };
     }
 
-    /// Makes the table of a snapshot's checkpoint one of all keys, if that is not much larger.
-    fn complete(&mut self, arena: &Arena, index: u32, span: u32, bound: usize) {
-        let changes = self.of(arena, index).table.len();
-        if bound > 4 * changes.max(span as usize) || self.is_whole(arena, index) {
-            return;
-        }
+    /// A table of all keys: of changes, the newest of a key before older ones, and of all further up from where they start.
+    fn all(&self, arena: &Arena, newest: Vec<(u32, u32)>, start: u32, bound: usize) -> Table {
         let mut nodes = alloc::vec![NONE; bound];
         let mut note = |(key, node): (u32, u32)| {
             if let Some(newest) = nodes.get_mut(key as usize).filter(|newest| **newest == NONE) {
                 *newest = node;
             }
         };
-        let (mut start, mut changes) = (index, Vec::new());
-        loop {
-            let checkpoint = self.of(arena, start);
-            checkpoint.table.collect(arena, start, &mut changes);
-            changes.drain(..).for_each(&mut note);
-            if self.is_whole(arena, start) {
-                break;
+        newest.into_iter().for_each(&mut note);
+        let (mut start, mut older) = (start, Vec::new());
+        while let Some(checkpoint) = self.slab.get(arena.node(start).checkpoint as usize) {
+            checkpoint.table.collect(arena, start, &mut older);
+            older.drain(..).for_each(&mut note);
+            if matches!(checkpoint.table, Table::All(_)) {
+                return Table::All(nodes.into());
             }
             start = checkpoint.start;
-            if arena.node(start).checkpoint == NONE {
-                arena.changes(start).iter().for_each(|(key, _)| note((key.0, start)));
-                break;
-            }
         }
-        let id = arena.node(index).checkpoint;
-        self.slab[id as usize].table = Table::All(nodes.into());
+        arena.changes(start).iter().for_each(|(key, _)| note((key.0, start)));
+        Table::All(nodes.into())
     }
+}
+
+/// Whether a table of all keys is not much larger than one of so many changes over a span.
+fn pays(bound: usize, changes: usize, span: u32) -> bool {
+    bound <= 4 * changes.max(span as usize)
 }
 
 /// The nearest of `steps` snapshots up from `index` that changed the key, or where the steps lead if there is none.

@@ -12,9 +12,26 @@ pub(super) struct Commitment {
     trie: IncrementalTrie,
     /// Keys whose values may have changed since the trie was up to date, each once.
     stale: Vec<KeyId>,
-    is_stale: Vec<bool>,
+    /// By key number.
+    known: Vec<Known>,
     /// The changes of one update, kept for its memory alone.
     changes: Vec<(u32, Option<Leaf>)>,
+}
+
+/// What is known of a key number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    is_stale: bool,
+    /// Which of the keys that have had the number the trie has: it need not be hashed again.
+    version: u32,
+}
+
+/// An entry that may have changed, as the cursor's snapshot has it.
+pub(super) struct Current<'a> {
+    pub(super) key: &'a [u8],
+    /// Which of the keys that have had the number this one is.
+    pub(super) version: u32,
+    pub(super) value: &'a [u8],
 }
 
 impl Commitment {
@@ -23,7 +40,7 @@ impl Commitment {
         Self {
             trie: IncrementalTrie::new(kind),
             stale: Vec::new(),
-            is_stale: Vec::new(),
+            known: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -40,25 +57,30 @@ impl Commitment {
     /// Notes that a key's value may have changed. O(1).
     #[inline]
     pub(super) fn touch(&mut self, key: KeyId) {
-        if key.index() >= self.is_stale.len() {
-            self.is_stale.resize(key.index() + 1, false);
+        if key.index() >= self.known.len() {
+            self.known.resize(key.index() + 1, Known::default());
         }
-        if !core::mem::replace(&mut self.is_stale[key.index()], true) {
+        if !core::mem::replace(&mut self.known[key.index()].is_stale, true) {
             self.stale.push(key);
         }
     }
 
-    /// Hashes what changed, looking up what each touched key and its value are now.
-    pub(super) fn update<'a>(&mut self, entry: impl Fn(KeyId) -> Option<(&'a [u8], &'a [u8])>) {
+    /// Hashes what changed, looking up what each touched key is now.
+    pub(super) fn update<'a>(&mut self, current: impl Fn(KeyId) -> Option<Current<'a>>) {
         let kind = self.kind();
-        let hashed = |(key, value): (&[u8], &[u8])| Leaf {
-            key: state::key_digest(kind, key),
-            value: state::value_digest(kind, value),
-        };
-        for key in &self.stale {
-            self.is_stale[key.index()] = false;
+        for number in self.stale.drain(..) {
+            let known = &mut self.known[number.index()];
+            known.is_stale = false;
+            let leaf = current(number).map(|Current { key, version, value }| {
+                let same = self.trie.key(number.0).filter(|_| known.version == version);
+                known.version = version;
+                Leaf {
+                    key: same.unwrap_or_else(|| state::key_digest(kind, key)),
+                    value: state::value_digest(kind, value),
+                }
+            });
+            self.changes.push((number.0, leaf));
         }
-        self.changes.extend(self.stale.drain(..).map(|key| (key.0, entry(key).map(hashed))));
         self.trie.update(&self.changes);
         self.changes.clear();
         self.trie.rehash();

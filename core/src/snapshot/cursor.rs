@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::arena::NONE;
-use super::commitment::Commitment;
+use super::commitment::{Commitment, Current};
 use super::keys::KeyId;
 use super::tree::At;
 use super::{SnapshotId, SnapshotTree, TreeError, ValueRef};
@@ -171,7 +171,11 @@ impl Cursor {
             self.numbers().for_each(|key| new.touch(key));
             new
         });
-        commitment.update(|key| Some((tree.keys().bytes(key), self.value(tree, key)?.bytes)));
+        commitment.update(|number| {
+            let value = self.value(tree, number)?.bytes;
+            let keys = tree.keys();
+            Some(Current { key: keys.bytes(number), version: keys.version(number), value })
+        });
         Ok(self.commitment.insert(commitment).trie())
     }
 

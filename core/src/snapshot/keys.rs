@@ -32,6 +32,8 @@ struct Key {
     bytes: SmallVec<[u8; INLINE_LEN]>,
     /// How many changes name it; at most one a snapshot.
     holders: u32,
+    /// How many keys had the number before.
+    predecessors: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -77,11 +79,20 @@ impl Keys {
         key.holders -= 1;
         if key.holders == 0 {
             let bytes = core::mem::take(&mut key.bytes);
+            // A number that 2^32 keys had is not given to another: who remembers the count could take it for the first.
+            let is_used_up = key.predecessors == u32::MAX;
             if let Ok(entry) = self.by_bytes.find_entry(self.hash(&bytes), |held| *held == id) {
                 entry.remove();
             }
-            self.free.push(id);
+            if !is_used_up {
+                self.free.push(id);
+            }
         }
+    }
+
+    /// Which of the keys that have had the number this is: while the count stays, so does the key.
+    pub(super) fn version(&self, id: KeyId) -> u32 {
+        self.keys[id.index()].predecessors
     }
 
     pub(super) fn bytes(&self, id: KeyId) -> &[u8] {
@@ -94,15 +105,16 @@ impl Keys {
     }
 
     fn add(&mut self, bytes: &[u8]) -> Option<KeyId> {
-        let key = Key { bytes: SmallVec::from_slice(bytes), holders: 1 };
+        let bytes = SmallVec::from_slice(bytes);
         let id = match self.free.pop() {
             Some(id) => {
-                self.keys[id.index()] = key;
+                let key = &mut self.keys[id.index()];
+                *key = Key { bytes, holders: 1, predecessors: key.predecessors + 1 };
                 id
             }
             None => {
                 let next = u32::try_from(self.keys.len()).ok().filter(|id| *id < self.limit)?;
-                self.keys.push(key);
+                self.keys.push(Key { bytes, holders: 1, predecessors: 0 });
                 KeyId(next)
             }
         };
