@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 type Entry = ([u8; 8], [u8; 32]);
 
 const JMT: &str = "jmt 0.12, SHA-256, nodes in a hash map, nothing written back";
+const JMT_KEPT: &str = "jmt 0.12, SHA-256, nodes in a hash map";
 const SEARCH_TREE: &str = "merkle-search-tree 0.8, SipHash of 128 bits, no proofs";
 
 pub(crate) fn run(report: &mut Report) {
@@ -47,18 +48,23 @@ pub(crate) fn run(report: &mut Report) {
             repeated(|| search_tree(&entries).root_hash().clone()),
         );
 
-        let duel = |peer, at_least| Duel {
+        let duel = |how, peer, at_least| Duel {
             work: format!(
-                "change one key of {keys} (8-byte keys, 32-byte values) and compute the root, SHA-256"
+                "change one key of {keys} (8-byte keys, 32-byte values) and compute the root, {how}, SHA-256"
             ),
             peer,
             unit: Unit::Time,
             at_least,
         };
-        report.duel(&duel(JMT, Some(5.0)), our_changes(&entries), jmt_changes(&entries));
-        report.duel(&duel(SEARCH_TREE, None), our_changes(&entries), search_tree_changes(&entries));
+        let ours = || our_changes(&entries);
+        let how = "each version kept and changed from the one before";
+        report.duel(&duel(how, JMT_KEPT, Some(5.0)), ours(), jmt_versions(&entries));
+        let how = "where the peer computes the root alone and keeps nothing";
+        report.duel(&duel(how, JMT, None), ours(), jmt_changes(&entries));
+        let how = "where the peer has no versions";
+        report.duel(&duel(how, SEARCH_TREE, None), ours(), search_tree_changes(&entries));
         let most = if keys == 1024 { 2_000.0 } else { 3_500.0 };
-        report.time("the same alone", &alone(our_changes(&entries)), Some(most));
+        report.time("the same alone, each version kept", &alone(ours()), Some(most));
     }
 }
 
@@ -74,6 +80,19 @@ fn our_changes(entries: &[Entry]) -> Contestant<'_> {
         at = tree.fork(at, [Edit::write(&key, &value)]).expect("the tree has room");
         cursor.move_to(&tree, at).expect("it is there");
         cursor.trie(&tree, HashKind::Sha256).expect("it is there").root()
+    })
+}
+
+/// The peer's tree with one entry changed after the other, each version's nodes written back for the next to read.
+fn jmt_versions(entries: &[Entry]) -> Contestant<'_> {
+    let mut nodes = Nodes::of(jmt_update(&Nodes::default(), 0, entries).1);
+    let (mut number, mut version) = (0, 0);
+    repeated(move || {
+        let (entry, value) = changed(entries, &mut number);
+        version += 1;
+        let (root, update) = jmt_update(&nodes, version, &[(entry, value)]);
+        nodes.keep(update);
+        root
     })
 }
 
@@ -120,14 +139,14 @@ struct Nodes(HashMap<NodeKey, Node>);
 
 impl Nodes {
     fn of(update: TreeUpdateBatch) -> Self {
-        Self(
-            update
-                .node_batch
-                .nodes()
-                .iter()
-                .map(|(key, node)| (key.clone(), node.clone()))
-                .collect(),
-        )
+        let mut nodes = Self::default();
+        nodes.keep(update);
+        nodes
+    }
+
+    fn keep(&mut self, update: TreeUpdateBatch) {
+        let nodes = update.node_batch.nodes().iter();
+        self.0.extend(nodes.map(|(key, node)| (key.clone(), node.clone())));
     }
 }
 

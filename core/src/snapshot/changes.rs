@@ -106,6 +106,15 @@ impl<'a> Changes<'a> {
         single.into_iter().chain((0..many).map(move |n| (KeyId(self.id(n)), self.place(n))))
     }
 
+    /// Shows the keys.
+    #[inline]
+    pub(super) fn for_each_key(self, mut show: impl FnMut(KeyId)) {
+        match self.single() {
+            Some((key, _)) => show(key),
+            None => (0..self.count()).for_each(|n| show(KeyId(self.id(n)))),
+        }
+    }
+
     /// Where the delta speaks of the key, if it does.
     #[inline]
     pub(super) fn find(self, key: KeyId) -> Option<Place> {

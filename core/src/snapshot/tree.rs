@@ -182,9 +182,13 @@ impl SnapshotTree {
     /// # Errors
     /// [`TreeError::Unknown`].
     pub fn prune(&mut self, id: SnapshotId) -> Result<usize, TreeError> {
-        self.node(id)?;
-        let before = self.len();
+        let is_leaf = self.node(id)?.first_child == NONE;
         self.unlink(id.index);
+        if is_leaf {
+            self.remove(id.index);
+            return Ok(1);
+        }
+        let before = self.len();
         // Children first, by the links alone: the way down needs no memory however deep it is.
         let mut index = id.index;
         loop {
@@ -420,7 +424,7 @@ impl SnapshotTree {
     }
 
     fn remove(&mut self, index: u32) {
-        self.arena.changes(index).iter().for_each(|(key, _)| self.keys.release(key));
+        self.arena.changes(index).for_each_key(|key| self.keys.release(key));
         let checkpoint = self.arena.node(index).checkpoint;
         if checkpoint != NONE {
             self.checkpoints.remove(checkpoint);
