@@ -130,8 +130,9 @@ fn tree(entries: &[Entry]) -> (SnapshotTree, SnapshotId) {
     (tree, base)
 }
 
-fn fork_one(tree: &mut SnapshotTree, parent: SnapshotId, (key, value): Entry) -> SnapshotId {
-    tree.fork(parent, [Edit::write(&key.to_le_bytes(), &value)]).expect("the tree has room")
+#[inline]
+fn fork_one(tree: &mut SnapshotTree, parent: SnapshotId, (key, value): &Entry) -> SnapshotId {
+    tree.fork(parent, [Edit::write(&key.to_le_bytes(), value)]).expect("the tree has room")
 }
 
 /// Forks of one snapshot, each pruned before the next.
@@ -226,13 +227,13 @@ fn bytes_a_snapshot(entries: &[Entry], shape: Shape, with_change: bool) -> f64 {
 /// What the peers have in common.
 trait Persistent: Clone + FromIterator<Entry> {
     /// A version with one entry changed.
-    fn with(&self, entry: Entry) -> Self;
+    fn with(&self, entry: &Entry) -> Self;
     fn value(&self, key: u64) -> Option<&[u8; 32]>;
 }
 
 impl Persistent for OrdMap {
-    fn with(&self, (key, value): Entry) -> Self {
-        self.update(key, value)
+    fn with(&self, (key, value): &Entry) -> Self {
+        self.update(*key, *value)
     }
 
     fn value(&self, key: u64) -> Option<&[u8; 32]> {
@@ -241,8 +242,8 @@ impl Persistent for OrdMap {
 }
 
 impl Persistent for HashMap {
-    fn with(&self, (key, value): Entry) -> Self {
-        self.update(key, value)
+    fn with(&self, (key, value): &Entry) -> Self {
+        self.update(*key, *value)
     }
 
     fn value(&self, key: u64) -> Option<&[u8; 32]> {
@@ -251,8 +252,8 @@ impl Persistent for HashMap {
 }
 
 impl Persistent for TrieMap {
-    fn with(&self, (key, value): Entry) -> Self {
-        self.insert(key, value)
+    fn with(&self, (key, value): &Entry) -> Self {
+        self.insert(*key, *value)
     }
 
     fn value(&self, key: u64) -> Option<&[u8; 32]> {
@@ -285,22 +286,21 @@ fn bytes_a_version<M: Persistent>(entries: &[Entry]) -> f64 {
     bytes as f64 / f64::from(VERSIONS)
 }
 
-/// The entries round and round, in an order that is not the keys'.
-struct Keys<'a> {
-    entries: &'a [Entry],
+/// Entries to change, round and round, in an order that is not the keys'. Made before the clock runs.
+struct Keys {
+    changed: Vec<Entry>,
     number: usize,
 }
 
-fn keys(entries: &[Entry]) -> Keys<'_> {
-    Keys { entries, number: 0 }
+fn keys(entries: &[Entry]) -> Keys {
+    let changed = entries.iter().map(|(key, value)| (*key, value.map(|byte| !byte)));
+    Keys { changed: changed.collect(), number: 0 }
 }
 
-impl Keys<'_> {
+impl Keys {
     /// The next entry's key with a value that it did not have.
-    fn next_changed(&mut self) -> Entry {
-        self.number += 1;
-        let (key, mut value) = self.entries[self.number % self.entries.len()];
-        value[..8].copy_from_slice(&self.number.to_le_bytes());
-        (key, value)
+    fn next_changed(&mut self) -> &Entry {
+        self.number = if self.number + 1 == self.changed.len() { 0 } else { self.number + 1 };
+        &self.changed[self.number]
     }
 }

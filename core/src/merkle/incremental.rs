@@ -10,7 +10,7 @@ use core::hint::black_box;
 
 use super::prove::{self, Leaf, ProveError, Shape, Trie};
 use super::state::{self, EMPTY, Subtree};
-use super::{KeyDigest, StateRoot};
+use super::{KeyDigest, StateRoot, ValueDigest};
 use crate::hash::HashKind;
 
 /// What stands below a node on one side: nothing, an entry, or a node whose digest may be out of date. In four bytes.
@@ -52,6 +52,20 @@ impl Link {
 #[repr(align(64))]
 struct Digests([Subtree; 2]);
 
+/// An entry, or the lack of one: its key's digest is then 32 zeros, which no key has.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Entry(Leaf);
+
+impl Entry {
+    const NONE: Self =
+        Self(Leaf { key: KeyDigest::from_bytes(EMPTY), value: ValueDigest::from_bytes(EMPTY) });
+
+    fn leaf(&self) -> Option<&Leaf> {
+        if self.0.key == Self::NONE.0.key { None } else { Some(&self.0) }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Half {
     link: Link,
@@ -80,7 +94,7 @@ pub struct IncrementalTrie {
     digests: Vec<Digests>,
     free: Vec<u32>,
     /// By the caller's numbers.
-    entries: Vec<Option<Leaf>>,
+    entries: Vec<Entry>,
     len: u64,
 }
 
@@ -103,24 +117,59 @@ impl IncrementalTrie {
 
     /// The key under a number, hashed.
     pub(crate) fn key(&self, number: u32) -> Option<KeyDigest> {
-        Some(self.entries.get(number as usize)?.as_ref()?.key)
+        Some(self.entry(number)?.key)
     }
 
     /// Puts entries under numbers below 2^30, in place of those that were there; `None` takes one out. O(log n) each, and one
     /// hash for each new entry. Afterwards no two numbers may have the same key.
     pub(crate) fn update(&mut self, changes: &[(u32, Option<Leaf>)]) {
+        if self.len == 0 {
+            return self.build(changes);
+        }
         // A key may come under a new number in the same update in which its old one goes.
         for (number, entry) in changes {
-            let before = self.entries.get(*number as usize).copied().flatten();
-            if let Some(before) =
-                before.filter(|before| entry.is_none_or(|entry| entry.key != before.key))
-            {
-                self.remove(*number, &before.key);
+            let before = self.entry(*number).map(|before| before.key);
+            if let Some(key) = before.filter(|key| entry.is_none_or(|entry| entry.key != *key)) {
+                self.remove(*number, &key);
             }
         }
         for (number, entry) in changes {
             if let Some(entry) = entry {
                 self.put(*number, entry);
+            }
+        }
+    }
+
+    /// Makes the trie of entries that are there from the first. Nodes come to stand in the order of keys, those of a small subtree side by
+    /// side, which makes later ways through the trie shorter in memory.
+    fn build(&mut self, changes: &[(u32, Option<Leaf>)]) {
+        let mut entries: Vec<(u32, Leaf)> =
+            changes.iter().filter_map(|(number, entry)| Some((*number, (*entry)?))).collect();
+        entries.sort_unstable_by_key(|(_, entry)| entry.key);
+        for (number, entry) in &entries {
+            *self.entry_mut(*number) = Entry(*entry);
+        }
+        self.len = entries.len() as u64;
+        self.top = self.build_half(&entries, 0);
+    }
+
+    fn build_half(&mut self, entries: &[(u32, Leaf)], depth: usize) -> Half {
+        match entries {
+            [] => Half::EMPTY,
+            [(number, entry)] => Half {
+                link: Link::entry(*number),
+                digest: state::leaf(self.kind, &entry.key, &entry.value),
+            },
+            _ => {
+                let node = self.free_node();
+                let right =
+                    entries.partition_point(|(_, entry)| !state::goes_right(&entry.key, depth));
+                let (left, right) = entries.split_at(right);
+                for (side, half) in [left, right].into_iter().enumerate() {
+                    let half = self.build_half(half, depth + 1);
+                    self.set(Position { node: Some(node), side }, half);
+                }
+                Half { link: Link(node), digest: self.digest_of(node) }
             }
         }
     }
@@ -161,12 +210,9 @@ impl IncrementalTrie {
 
     /// Puts an entry, in place of one with its number and key if there is one.
     fn put(&mut self, number: u32, entry: &Leaf) {
-        let index = number as usize;
-        if index >= self.entries.len() {
-            self.entries.resize(index + 1, None);
-        }
-        match self.entries[index].replace(*entry) {
-            Some(before) if before == *entry => return,
+        let before = core::mem::replace(self.entry_mut(number), Entry(*entry));
+        match before.leaf() {
+            Some(before) if before == entry => return,
             Some(_) => {}
             None => self.len += 1,
         }
@@ -179,7 +225,7 @@ impl IncrementalTrie {
                 (Some(node), _) => node,
                 (None, Some(other)) if other != number => {
                     // UNWRAP: a number in the trie has an entry.
-                    let key = self.entries[other as usize].expect("a linked entry is there").key;
+                    let key = self.key(other).expect("a linked entry is there");
                     self.split(position, &key, depth)
                 }
                 _ => {
@@ -204,17 +250,22 @@ impl IncrementalTrie {
 
     /// A new node, with what stood at a position below it.
     fn split(&mut self, position: Position, key: &KeyDigest, depth: usize) -> u32 {
-        let node = self.free.pop().unwrap_or_else(|| {
-            self.links.push([Link::EMPTY; 2]);
-            self.digests.push(Digests([EMPTY; 2]));
-            // UNWRAP: about one and a half nodes an entry, and entries have 30 bits; memory ends before.
-            u32::try_from(self.links.len() - 1).expect("an index fits in 30 bits")
-        });
+        let node = self.free_node();
         let half = self.half(position);
         self.set(Self::below(node, key, depth), half);
         let [below, other] = [0, 1].map(|side| Position { node: Some(node), side });
         self.set(if state::goes_right(key, depth) { below } else { other }, Half::EMPTY);
         node
+    }
+
+    /// A node that is none yet.
+    fn free_node(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.links.push([Link::EMPTY; 2]);
+            self.digests.push(Digests([EMPTY; 2]));
+            // UNWRAP: about one and a half nodes an entry, and entries have 30 bits; memory ends before.
+            u32::try_from(self.links.len() - 1).expect("an index fits in 30 bits")
+        })
     }
 
     /// Takes an entry out, and lets the one that remains alone in a subtree rise to its top.
@@ -229,7 +280,7 @@ impl IncrementalTrie {
         }
         debug_assert_eq!(self.link(position).as_entry(), Some(number), "it is in the trie");
         self.set(position, Half::EMPTY);
-        self.entries[number as usize] = None;
+        *self.entry_mut(number) = Entry::NONE;
         self.len -= 1;
         while let Some((above, node)) = way.pop() {
             let side = match self.links[node as usize] {
@@ -254,8 +305,25 @@ impl IncrementalTrie {
                 self.digests[at].0[side] = digest;
             }
         }
-        let Digests([left, right]) = &self.digests[at];
+        self.digest_of(node)
+    }
+
+    /// The digest of a node whose halves' are right.
+    fn digest_of(&self, node: u32) -> Subtree {
+        let Digests([left, right]) = &self.digests[node as usize];
         state::node(self.kind, left, right)
+    }
+
+    fn entry(&self, number: u32) -> Option<&Leaf> {
+        self.entries.get(number as usize)?.leaf()
+    }
+
+    fn entry_mut(&mut self, number: u32) -> &mut Entry {
+        let index = number as usize;
+        if index >= self.entries.len() {
+            self.entries.resize(index + 1, Entry::NONE);
+        }
+        &mut self.entries[index]
     }
 
     fn below(node: u32, key: &KeyDigest, depth: usize) -> Position {
@@ -312,14 +380,14 @@ impl Trie for &IncrementalTrie {
     }
 
     fn shape(&self, half: Half, _depth: usize) -> Shape<Half> {
-        let entry = half.link.as_entry().and_then(|number| self.entries[number as usize]);
+        let entry = half.link.as_entry().and_then(|number| self.entry(number));
         match (half.link.as_node(), entry) {
             (Some(node), _) => {
                 let [left, right] =
                     [0, 1].map(|side| self.half(Position { node: Some(node), side }));
                 Shape::Node(left, right)
             }
-            (None, Some(entry)) => Shape::Leaf(entry),
+            (None, Some(entry)) => Shape::Leaf(*entry),
             (None, None) => Shape::Empty,
         }
     }

@@ -87,11 +87,16 @@ impl Page {
             return usize::from(slot);
         }
         if self.nodes.is_empty() {
-            self.nodes.reserve_exact(PAGE_LEN);
-            self.nodes.resize(PAGE_LEN, Node::free(self.floor));
+            self.begin();
         }
         self.used += 1;
         self.used - 1
+    }
+
+    #[cold]
+    fn begin(&mut self) {
+        self.nodes.reserve_exact(PAGE_LEN);
+        self.nodes.resize(PAGE_LEN, Node::free(self.floor));
     }
 
     /// Gives the memory back. No slot may be in use.
@@ -237,6 +242,14 @@ impl Arena {
 
     /// A page with room for one more.
     fn roomy_page(&mut self) -> usize {
+        match self.roomy.last() {
+            Some(at) if self.pages.get(*at).is_some_and(|page| !page.is_full()) => *at,
+            _ => self.next_roomy_page(),
+        }
+    }
+
+    #[cold]
+    fn next_roomy_page(&mut self) -> usize {
         while let Some(at) = self.roomy.last().copied() {
             if self.pages.get(at).is_some_and(|page| !page.is_full()) {
                 return at;

@@ -211,6 +211,8 @@ impl Checkpoints {
         }
     }
 
+    /// Seldom, and large: not to be copied into the way that every fork takes.
+    #[cold]
     fn add_above(&mut self, arena: &mut Arena, index: u32, bound: usize) {
         let mut at = (0..delay(SPANS[0])).fold(index, |index, _| arena.link(index).parent);
         if arena.node(at).checkpoint != NONE {
