@@ -221,7 +221,8 @@ step_miri() {
         # chunk, frame
         nothing_has_no_chunks a_length_that_lies_is_refused_before the_errors_name text_is_deflated
         # snapshot, workspace, search
-        an_id_beyond the_last_word notes_travel what_they_wrote_back a_directory_tree_is a_shared_child a_way_back an_action_without
+        an_id_beyond the_last_word notes_travel what_they_wrote_back bushy_trees a_long_delta a_cursors_root a_cursor_refuses
+        of_two_changes a_full_tree a_tree_with_all_keys a_slot_that_is a_directory_tree_is a_shared_child a_way_back an_action_without
         # what all of them say
         errors_of kinds_have digests_name
     )
@@ -229,7 +230,7 @@ step_miri() {
     rustup toolchain list | grep -q "^$nightly-" || rustup toolchain install "$nightly" --profile minimal
     rustup component add --toolchain "$nightly" miri rust-src
     MIRIFLAGS=-Zmiri-disable-isolation cargo "+$nightly" miri test --locked -p cascow-core --lib \
-        --test bare --test counts --test messages --test search --test snapshot_tree --test workspace -- "${tests[@]}"
+        --test bare --test counts --test messages --test search --test snapshot_cursor --test snapshot_tree --test workspace -- "${tests[@]}"
 }
 
 step_release() {

@@ -149,8 +149,11 @@ impl Report {
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = String::from(
-            "<!-- SPDX-License-Identifier: MIT -->\n\
-             # Benchmarks\n\n\
+            // In two pieces, lest this be taken for a licence line of the file's own.
+            concat!("<!-- SPDX-License-", "Identifier: MIT -->\n"),
+        );
+        text.push_str(
+            "# Benchmarks\n\n\
              Written by `cargo bench -p cascow-benches`, never by hand. Cascow and its peer take turns, round by round, in one process;\n\
              the ratio is the median of the rounds' ratios and says how many times better cascow is (above 1: cascow is); the spread is from\n\
              their 10th to their 90th percentile.\n\n\

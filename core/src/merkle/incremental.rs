@@ -84,8 +84,11 @@ struct Position {
     side: usize,
 }
 
-/// The trie of a state that changes, with the digest of every node: 64 bytes of memory an entry, and 72 a node, of which there are
-/// about 1.44 an entry. A cursor over a snapshot tree carries one: [`Cursor::trie`](crate::snapshot::Cursor::trie).
+/// The trie of a state that changes, with the digest of every node. A cursor over a snapshot tree carries one:
+/// [`Cursor::trie`](crate::snapshot::Cursor::trie).
+///
+/// Memory: 72 bytes a node, of which there are about 1.44 an entry, and 64 for each number up to the greatest that an entry was
+/// put in under.
 #[derive(Clone, Debug)]
 pub struct IncrementalTrie {
     kind: HashKind,
@@ -146,6 +149,11 @@ impl IncrementalTrie {
         let mut entries: Vec<(u32, Leaf)> =
             changes.iter().filter_map(|(number, entry)| Some((*number, (*entry)?))).collect();
         entries.sort_unstable_by_key(|(_, entry)| entry.key);
+        // Nodes are about 1.44 an entry.
+        self.links.reserve_exact(entries.len() + entries.len() / 2);
+        self.digests.reserve_exact(entries.len() + entries.len() / 2);
+        let numbers = entries.iter().map(|(number, _)| *number as usize + 1).max();
+        self.entries.reserve_exact(numbers.unwrap_or(0).saturating_sub(self.entries.len()));
         for (number, entry) in &entries {
             *self.entry_mut(*number) = Entry(*entry);
         }
@@ -263,8 +271,9 @@ impl IncrementalTrie {
         self.free.pop().unwrap_or_else(|| {
             self.links.push([Link::EMPTY; 2]);
             self.digests.push(Digests([EMPTY; 2]));
-            // UNWRAP: about one and a half nodes an entry, and entries have 30 bits; memory ends before.
-            u32::try_from(self.links.len() - 1).expect("an index fits in 30 bits")
+            // UNWRAP: 2^30 nodes are those of 700 million entries, and 77 GB.
+            let index = u32::try_from(self.links.len() - 1).ok();
+            index.filter(|index| *index < Link::STALE).expect("an index fits in 30 bits")
         })
     }
 

@@ -69,8 +69,10 @@ struct Page {
     used: usize,
     /// Of the used slots, those that were freed.
     free: Vec<u8>,
-    /// The generation of a slot that was not used since the page was begun.
-    floor: u32,
+    /// Of the used slots, how many are not to be used again.
+    dead: usize,
+    /// Whether it is among the roomy pages.
+    is_listed: bool,
 }
 
 impl Page {
@@ -79,44 +81,40 @@ impl Page {
     }
 
     fn is_empty(&self) -> bool {
-        self.used == self.free.len()
+        self.used == self.free.len() + self.dead
     }
 
-    fn take_slot(&mut self) -> usize {
+    fn take_slot(&mut self, floor: u32) -> usize {
         if let Some(slot) = self.free.pop() {
             return usize::from(slot);
         }
         if self.nodes.is_empty() {
-            self.begin();
+            self.begin(floor);
         }
         self.used += 1;
         self.used - 1
     }
 
     #[cold]
-    fn begin(&mut self) {
+    fn begin(&mut self, floor: u32) {
         self.nodes.reserve_exact(PAGE_LEN);
-        self.nodes.resize(PAGE_LEN, Node::free(self.floor));
-    }
-
-    /// Gives the memory back. No slot may be in use.
-    fn release(&mut self) {
-        let newest = self.nodes.iter().map(|node| node.generation).max();
-        let floor = self.floor.max(newest.unwrap_or(0));
-        *self = Self { floor, ..Self::default() };
+        self.nodes.resize(PAGE_LEN, Node::free(floor));
     }
 }
+
+/// What the generations of a page's slots count from when it is begun; none may, once a slot of it is used up.
+const USED_UP: u32 = u32::MAX;
 
 #[derive(Clone, Debug)]
 pub(super) struct Arena {
     links: Vec<Link>,
     pages: Vec<Page>,
-    /// Pages that may have room, some perhaps more than once, some perhaps gone.
+    /// By page, also for those that were given up: what its slots count from, so that no id comes back.
+    floors: Vec<u32>,
+    /// Pages that may have room, each once; some perhaps given up.
     roomy: Vec<usize>,
     /// A page that is kept though it is empty, lest one snapshot that comes and goes take and free a page each time.
     spare: Option<usize>,
-    /// The floor of pages that were given up altogether.
-    floor: u32,
     len: u32,
     limit: u32,
 }
@@ -127,9 +125,9 @@ impl Arena {
         Self {
             links: Vec::new(),
             pages: Vec::new(),
+            floors: Vec::new(),
             roomy: Vec::new(),
             spare: None,
-            floor: 0,
             len: 0,
             limit,
         }
@@ -176,7 +174,7 @@ impl Arena {
     pub(super) fn insert(&mut self, link: Link, depth: u32) -> u32 {
         let at = self.roomy_page();
         let page = &mut self.pages[at];
-        let slot = page.take_slot();
+        let slot = page.take_slot(self.floors[at]);
         let node = &mut page.nodes[slot];
         node.generation += 1;
         node.depth = depth;
@@ -186,7 +184,8 @@ impl Arena {
         }
         self.links[index] = link;
         self.len += 1;
-        // UNWRAP: a page is begun only when all others are full, so no index is a page beyond the limit.
+        // UNWRAP: a page is begun only when all others are full, so no index is a page beyond the limit, but for those of slots
+        // that are used up: a page of them each 2^31 snapshots, of which 2^24 would fill the indices.
         u32::try_from(index).expect("an index fits in 32 bits")
     }
 
@@ -197,9 +196,6 @@ impl Arena {
         let (at, slot) = (index / PAGE_LEN, index % PAGE_LEN);
         self.links[index].touched = Touched::NOTHING;
         let page = &mut self.pages[at];
-        if page.is_full() {
-            self.roomy.push(at);
-        }
         let node = &mut page.nodes[slot];
         node.clear();
         // A slot that was used 2^31 times is not used again: an old id could be taken for a new one.
@@ -207,36 +203,55 @@ impl Arena {
             (Some(generation), Ok(slot)) => {
                 node.generation = generation;
                 page.free.push(slot);
+                if !core::mem::replace(&mut page.is_listed, true) {
+                    self.roomy.push(at);
+                }
             }
-            _ => node.generation = 0,
+            _ => {
+                node.generation = 0;
+                page.dead += 1;
+            }
         }
         self.len -= 1;
         if page.is_empty() {
-            self.release(at);
+            self.spare_or_release(at);
         }
     }
 
-    /// Gives an empty page's memory back, or keeps it and gives back the one kept before.
+    /// Keeps an empty page and gives back the one kept before, or both if nothing stands behind them.
     #[cold]
+    fn spare_or_release(&mut self, at: usize) {
+        if let Some(spare) = self.spare.replace(at).filter(|spare| *spare != at) {
+            self.release(spare);
+        }
+        if at > 0 && at + 1 == self.pages.len() && self.pages[at - 1].nodes.is_empty() {
+            self.release(at);
+        }
+        if self.pages.last().is_some_and(|page| page.nodes.is_empty()) {
+            self.trim();
+        }
+    }
+
+    /// Gives an empty page's memory back.
     fn release(&mut self, at: usize) {
-        let spare = self.spare.replace(at).filter(|spare| *spare != at);
-        let spare = spare.and_then(|spare| self.pages.get_mut(spare));
-        if let Some(page) = spare.filter(|page| page.is_empty()) {
-            page.release();
-        }
-        while let Some(page) = self.pages.pop_if(|page| page.nodes.is_empty()) {
-            self.floor = self.floor.max(page.floor);
-        }
-        let end = self.pages.len() * PAGE_LEN;
-        if self.links.len() > end {
-            self.links.truncate(end);
-            // Growth doubles, so this gives back half at least, and seldom.
-            if self.links.capacity() > 4 * end {
-                self.links.shrink_to(2 * end);
-                self.roomy.retain(|at| *at < self.pages.len());
-                self.roomy.shrink_to_fit();
-                self.pages.shrink_to(2 * self.pages.len());
-            }
+        let Some(page) = self.pages.get_mut(at).filter(|page| page.is_empty()) else { return };
+        let newest = page.nodes.iter().map(|node| node.generation).max();
+        let floor = if page.dead > 0 { USED_UP } else { newest.unwrap_or(0) };
+        self.floors[at] = self.floors[at].max(floor);
+        *page = Page { is_listed: page.is_listed, ..Page::default() };
+    }
+
+    /// Gives up the pages behind the last that is in use.
+    fn trim(&mut self) {
+        while self.pages.pop_if(|page| page.nodes.is_empty()).is_some() {}
+        let end = self.pages.len();
+        self.links.truncate(end * PAGE_LEN);
+        // Growth doubles, so this gives back half at least, and seldom.
+        if self.links.capacity() > 4 * end * PAGE_LEN {
+            self.links.shrink_to(2 * end * PAGE_LEN);
+            self.pages.shrink_to(2 * end);
+            self.roomy.retain(|at| *at < end);
+            self.roomy.shrink_to_fit();
         }
     }
 
@@ -251,13 +266,74 @@ impl Arena {
     #[cold]
     fn next_roomy_page(&mut self) -> usize {
         while let Some(at) = self.roomy.last().copied() {
-            if self.pages.get(at).is_some_and(|page| !page.is_full()) {
+            let Some(page) = self.pages.get_mut(at) else {
+                // Given up since. All of its kind are gone from here before a page is begun in their place.
+                self.roomy.pop();
+                continue;
+            };
+            if !page.is_full() && self.floors[at] != USED_UP {
                 return at;
             }
+            page.is_listed = false;
             self.roomy.pop();
         }
-        self.pages.push(Page { floor: self.floor, ..Page::default() });
-        self.roomy.push(self.pages.len() - 1);
-        self.pages.len() - 1
+        // Those that are used up stay empty.
+        while self.floors.get(self.pages.len()) == Some(&USED_UP) {
+            self.pages.push(Page::default());
+        }
+        let at = self.pages.len();
+        self.pages.push(Page { is_listed: true, ..Page::default() });
+        if at == self.floors.len() {
+            self.floors.push(0);
+        }
+        self.roomy.push(at);
+        at
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    const LINK: Link = Link { parent: NONE, touched: Touched::NOTHING };
+
+    /// What stands below the top grows and shrinks without a trace.
+    #[test]
+    fn pages_that_fill_and_empty_are_listed_once() {
+        let mut arena = Arena::new(NONE - 256);
+        let mut kept: Vec<u32> = (0..255).map(|_| arena.insert(LINK, 0)).collect();
+        for _ in 0..1000 {
+            let last = arena.insert(LINK, 0);
+            arena.remove(last);
+        }
+        assert!(arena.roomy.len() <= 2, "{:?}", arena.roomy);
+        kept.extend((0..100_000).map(|_| arena.insert(LINK, 0)));
+        // The oldest first: the page freed last is the last one.
+        kept.drain(1..).for_each(|index| arena.remove(index));
+        assert_eq!(arena.len(), 1);
+        assert!(arena.links.capacity() <= 16 * PAGE_LEN && arena.pages.len() <= 16);
+    }
+
+    #[test]
+    fn a_slot_that_is_used_up_is_not_used_again_and_takes_no_other_page_along() {
+        let mut arena = Arena::new(NONE - 256);
+        let base = arena.insert(LINK, 0);
+        for _ in 0..10 {
+            let full: Vec<u32> = (0..255).map(|_| arena.insert(LINK, 0)).collect();
+            let next = arena.insert(LINK, 0);
+            // As if it had been used 2^31 times.
+            arena.node_mut(next).generation = u32::MAX;
+            arena.remove(next);
+            assert_eq!(arena.node(next).generation, 0, "no id is of a slot that is used up");
+            let other = arena.insert(LINK, 0);
+            assert_ne!(other, next);
+            assert!(arena.node(other).generation < 1000, "{}", arena.node(other).generation);
+            arena.remove(other);
+            full.into_iter().for_each(|index| arena.remove(index));
+        }
+        assert_eq!(arena.node(base).generation, 1);
+        assert!(arena.floors.len() < 16, "{}", arena.floors.len());
+        // The one with the base, and the spare.
+        assert!(arena.pages.iter().filter(|page| !page.nodes.is_empty()).count() <= 2);
     }
 }

@@ -106,6 +106,11 @@ impl<'a> Changes<'a> {
         single.into_iter().chain((0..many).map(move |n| (KeyId(self.id(n)), self.place(n))))
     }
 
+    /// Number of changes.
+    pub(super) fn len(self) -> usize {
+        if self.single().is_some() { 1 } else { self.count() as usize }
+    }
+
     /// Shows the keys.
     #[inline]
     pub(super) fn for_each_key(self, mut show: impl FnMut(KeyId)) {

@@ -6,9 +6,12 @@
 //! checkpoint, and from there from table to table: at most 3 of each of the small spans and 15 of each larger one. Where a table
 //! over all keys is not much larger than one of the changes, it is made over all keys, and a read ends there.
 //!
-//! A checkpoint is made, or made larger, when a snapshot is added some way below it, a quarter of the span (for the smallest, two
-//! steps). So each has that many snapshots to itself, and checkpoints cost a bounded number of bytes a snapshot whatever the
-//! tree's shape, and about 30 in a tree that is one long path. Snapshots near the leaves have none.
+//! A checkpoint is made, or made larger, when a snapshot is added some way below it, a quarter of the span. So each has that many
+//! snapshots to itself, and its table at most as many entries as its span and four times their changes: what checkpoints cost
+//! is bounded by what the snapshots below them cost, whatever the tree's shape and however long a delta further up. In a tree
+//! that is one long path it is about 30 bytes a snapshot. Snapshots near the leaves have none.
+//!
+//! A delta that is too long for the table ends the span early, and is read as it is: it is in order already.
 //!
 //! A checkpoint only remembers: it changes nothing of what a snapshot holds.
 
@@ -29,16 +32,16 @@ const FEW: usize = SPANS[0] as usize;
 
 /// How far below a checkpoint's snapshot one is added when it is made, for the span it covers.
 const fn delay(span: u32) -> u32 {
-    if span == SPANS[0] { 2 } else { span / 4 }
+    span / 4
 }
 
 #[derive(Clone, Debug)]
 struct Checkpoint {
     table: Table,
-    /// The checkpoint where the span begins; [`NONE`] if that is the tree's root.
-    below: u32,
-    /// The snapshot where the span begins.
+    /// The snapshot above the span.
     start: u32,
+    /// Its checkpoint, or [`NONE`].
+    below: u32,
 }
 
 /// The newest change of each key over a span, as the snapshot that made it.
@@ -61,7 +64,7 @@ enum Word {
     /// This snapshot changed it last.
     Node(u32),
     /// One of the snapshots of the span changed it.
-    Some,
+    Somewhere,
     /// Not changed in the span.
     Silent,
     /// Never changed.
@@ -75,7 +78,7 @@ impl Table {
             Self::Few(keys) => {
                 // All are compared at once, without a branch for each: most often none is the key.
                 let is_there = keys.iter().fold(false, |found, one| found | (*one == key.0));
-                return if is_there { Word::Some } else { Word::Silent };
+                return if is_there { Word::Somewhere } else { Word::Silent };
             }
             Self::Many { keys, nodes } => {
                 keys.binary_search(&key.0).ok().and_then(|at| nodes.get(at))
@@ -95,10 +98,16 @@ impl Table {
         node.map_or(Word::Silent, |node| Word::Node(*node))
     }
 
-    /// Its changes, the newest of a key before older ones. `index` is the checkpoint's snapshot.
-    fn collect(&self, arena: &Arena, index: u32, into: &mut Vec<(u32, u32)>) {
+    /// Its changes, the newest of a key before older ones. `at` is the checkpoint's snapshot, `start` the one above the span.
+    fn collect(&self, arena: &Arena, at: u32, start: u32, into: &mut Vec<(u32, u32)>) {
         match self {
-            Self::Few(_) => collect_steps(arena, index, into),
+            Self::Few(_) => {
+                let mut index = at;
+                while index != start {
+                    into.extend(arena.changes(index).iter().map(|(key, _)| (key.0, index)));
+                    index = arena.link(index).parent;
+                }
+            }
             Self::Many { keys, nodes } => {
                 into.extend(keys.iter().copied().zip(nodes.iter().copied()));
             }
@@ -119,7 +128,7 @@ impl Table {
         }
     }
 
-    /// Of the changes of the smallest span, as [`collect_steps`] gives them.
+    /// Of the changes of the smallest span.
     fn smallest(mut newest: Vec<(u32, u32)>, bound: usize) -> Self {
         if newest.len() > FEW {
             return Self::new(newest, bound);
@@ -148,14 +157,13 @@ impl Table {
         }
         Self::Dense { marks: marks.into(), nodes: nodes.into() }
     }
-}
 
-/// The changes of the snapshots of the smallest span that ends with `index`, from the newest to the oldest.
-fn collect_steps(arena: &Arena, index: u32, into: &mut Vec<(u32, u32)>) {
-    let mut index = index;
-    for _ in 0..SPANS[0] {
-        into.extend(arena.changes(index).iter().map(|(key, _)| (key.0, index)));
-        index = arena.link(index).parent;
+    /// Number of changes, or more.
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(_) => FEW,
+            Self::Many { nodes, .. } | Self::Dense { nodes, .. } | Self::All(nodes) => nodes.len(),
+        }
     }
 }
 
@@ -163,6 +171,8 @@ fn collect_steps(arena: &Arena, index: u32, into: &mut Vec<(u32, u32)>) {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checkpoints {
     slab: Slab<Checkpoint>,
+    /// When so few are left, what trails is given back.
+    trim_below: usize,
 }
 
 impl Checkpoints {
@@ -171,29 +181,39 @@ impl Checkpoints {
     pub(super) fn find(&self, arena: &Arena, start: u32, key: KeyId) -> Option<(u32, Place)> {
         let wanted = Wanted::new(key);
         let mut index = start;
-        let mut checkpoint = NONE;
-        let depth = arena.node(start).depth;
-        // The nearest that could have a checkpoint has none if the tree does not go on far enough below it; the next has.
-        let to_first = depth % SPANS[0];
-        for steps in [to_first, SPANS[0].min(depth - to_first)] {
+        let mut depth = arena.node(start).depth;
+        loop {
+            // To the nearest that could have a checkpoint. It has none if the tree does not go on far enough below it.
+            let steps = depth % SPANS[0];
             match find_by_steps(arena, index, steps, wanted) {
                 Ok(found) => return Some(found),
                 Err(end) => index = end,
             }
-            checkpoint = arena.node(index).checkpoint;
-            if checkpoint != NONE {
-                break;
+            depth -= steps;
+            let mut checkpoint = arena.node(index).checkpoint;
+            if checkpoint == NONE {
+                // The root, or sixteen more.
+                match find_by_steps(arena, index, SPANS[0].min(depth).max(1), wanted) {
+                    Ok(found) => return Some(found),
+                    Err(NONE) => return None,
+                    Err(end) => index = end,
+                }
+                depth -= SPANS[0];
+                checkpoint = arena.node(index).checkpoint;
             }
-        }
-        while let Some(next) = self.slab.get(checkpoint as usize) {
-            match next.table.find(key) {
-                Word::Node(node) => return Some((node, arena.changes(node).find(key)?)),
-                Word::Some => return find_by_steps(arena, index, SPANS[0], wanted).ok(),
-                Word::Never => return None,
-                Word::Silent => (checkpoint, index) = (next.below, next.start),
+            if checkpoint == NONE {
+                continue;
             }
+            while let Some(next) = self.slab.get(checkpoint as usize) {
+                match next.table.find(key) {
+                    Word::Node(node) => return Some((node, arena.changes(node).find(key)?)),
+                    Word::Somewhere => return find_by_steps(arena, index, SPANS[0], wanted).ok(),
+                    Word::Never => return None,
+                    Word::Silent => (checkpoint, index) = (next.below, next.start),
+                }
+            }
+            depth = arena.node(index).depth;
         }
-        Some((index, arena.changes(index).find(key)?))
     }
 
     /// Makes the checkpoints that a new snapshot is far enough below of. `bound` is above all key numbers.
@@ -206,21 +226,47 @@ impl Checkpoints {
 
     pub(super) fn remove(&mut self, checkpoint: u32) {
         self.slab.try_remove(checkpoint as usize);
-        if self.slab.is_empty() {
-            self.slab = Slab::new();
+        if self.slab.len() < self.trim_below {
+            self.trim_below = self.slab.len() / 4;
+            self.slab.shrink_to_fit();
         }
     }
 
     /// Seldom, and large: not to be copied into the way that every fork takes.
     #[cold]
     fn add_above(&mut self, arena: &mut Arena, index: u32, bound: usize) {
-        let mut at = (0..delay(SPANS[0])).fold(index, |index, _| arena.link(index).parent);
-        if arena.node(at).checkpoint != NONE {
+        let (mut at, mut below) = climb(arena, index, delay(SPANS[0]));
+        if arena.node(at).checkpoint == NONE {
+            self.add(arena, at, &below, bound);
+        }
+        // It may be what a larger one further up waited for.
+        for larger in &SPANS[1..] {
+            if arena.node(at).depth % larger != delay(*larger) || arena.node(at).depth < *larger {
+                return;
+            }
+            let (up, climbed) = climb(arena, at, delay(*larger));
+            (at, below) = (up, Load { changes: below.changes.saturating_add(climbed.changes) });
+            if !self.widen(arena, at, *larger, &below, bound) {
+                return;
+            }
+        }
+    }
+
+    /// Makes a snapshot's first checkpoint, if a table has room for its delta at least.
+    fn add(&mut self, arena: &mut Arena, at: u32, below: &Load, bound: usize) {
+        let room = below.room(SPANS[0]);
+        let (mut newest, mut start) = (Vec::new(), at);
+        for _ in 0..SPANS[0] {
+            let changes = arena.changes(start);
+            if newest.len().saturating_add(changes.len()) > room {
+                break;
+            }
+            newest.extend(changes.iter().map(|(key, _)| (key.0, start)));
+            start = arena.link(start).parent;
+        }
+        if start == at {
             return;
         }
-        let mut newest = Vec::new();
-        collect_steps(arena, at, &mut newest);
-        let start = (0..SPANS[0]).fold(at, |index, _| arena.link(index).parent);
         let table = if pays(bound, newest.len(), SPANS[0]) {
             self.all(arena, newest, start, bound)
         } else {
@@ -228,63 +274,42 @@ impl Checkpoints {
         };
         let below = arena.node(start).checkpoint;
         // UNWRAP: there are fewer checkpoints than snapshots.
-        let id = u32::try_from(self.slab.insert(Checkpoint { table, below, start }))
+        let id = u32::try_from(self.slab.insert(Checkpoint { table, start, below }))
             .expect("an index fits in 32 bits");
         arena.node_mut(at).checkpoint = id;
-
-        // It may be what a larger one further up waited for.
-        for sizes in SPANS.windows(2) {
-            let &[span, larger] = sizes else { return };
-            let depth = arena.node(at).depth;
-            if depth % larger != delay(larger) || depth < larger {
-                return;
-            }
-            for _ in 0..delay(larger) / span {
-                // Beyond one of all keys nobody reads.
-                if self.is_whole(arena, at) {
-                    return;
-                }
-                at = self.of(arena, at).start;
-            }
-            let depth = arena.node(at).depth;
-            // It may be larger already, because of another branch below it; so are those further up, then.
-            let covered = depth - arena.node(self.of(arena, at).start).depth;
-            if self.is_whole(arena, at) || covered > span {
-                return;
-            }
-            self.widen(arena, at, span, larger, bound);
-        }
+        self.trim_below = self.trim_below.max(self.slab.len() / 4);
     }
 
-    /// The checkpoint of a snapshot that has one.
-    fn of(&self, arena: &Arena, index: u32) -> &Checkpoint {
-        &self.slab[arena.node(index).checkpoint as usize]
-    }
-
-    fn is_whole(&self, arena: &Arena, index: u32) -> bool {
-        matches!(self.of(arena, index).table, Table::All(_))
-    }
-
-    /// Makes a snapshot's checkpoint cover the larger span, of what those of the smaller one cover.
-    fn widen(&mut self, arena: &Arena, index: u32, span: u32, larger: u32, bound: usize) {
-        let mut newest = Vec::new();
-        let mut start = index;
-        for _ in 0..larger / span {
-            // What lies below one of all keys is never read.
-            if self.is_whole(arena, start) {
+    /// Makes a snapshot's checkpoint cover the larger span, of what those further up cover. False if it does, or cannot, so that
+    /// no larger one waits for it.
+    fn widen(&mut self, arena: &Arena, at: u32, span: u32, below: &Load, bound: usize) -> bool {
+        let top = arena.node(at).depth - span;
+        let (room, mut newest, mut start) = (below.room(span), Vec::new(), at);
+        while let Some(next) = self.slab.get(arena.node(start).checkpoint as usize) {
+            let is_whole = matches!(next.table, Table::All(_));
+            let is_there = start == at && (is_whole || arena.node(next.start).depth <= top);
+            if is_there {
+                return false;
+            }
+            // What lies above one of all keys is never read.
+            let is_too_long = newest.len().saturating_add(next.table.len()) > room;
+            if is_whole || is_too_long || arena.node(start).depth <= top {
                 break;
             }
-            let next = self.of(arena, start);
-            next.table.collect(arena, start, &mut newest);
+            next.table.collect(arena, start, next.start, &mut newest);
             start = next.start;
         }
-        let table = if pays(bound, newest.len(), larger) {
+        if start == at {
+            return false;
+        }
+        let table = if pays(bound, newest.len(), span) {
             self.all(arena, newest, start, bound)
         } else {
             Table::new(newest, bound)
         };
         let below = arena.node(start).checkpoint;
-        self.slab[arena.node(index).checkpoint as usize] = Checkpoint { table, below, start };
+        self.slab[arena.node(at).checkpoint as usize] = Checkpoint { table, start, below };
+        true
     }
 
     /// A table of all keys: of changes, the newest of a key before older ones, and of all further up from where they start.
@@ -296,26 +321,58 @@ impl Checkpoints {
             }
         };
         newest.into_iter().for_each(&mut note);
-        let (mut start, mut older) = (start, Vec::new());
-        while let Some(checkpoint) = self.slab.get(arena.node(start).checkpoint as usize) {
-            checkpoint.table.collect(arena, start, &mut older);
-            older.drain(..).for_each(&mut note);
-            if matches!(checkpoint.table, Table::All(_)) {
-                return Table::All(nodes.into());
+        let (mut index, mut older) = (start, Vec::new());
+        while index != NONE {
+            match self.slab.get(arena.node(index).checkpoint as usize) {
+                Some(next) => {
+                    next.table.collect(arena, index, next.start, &mut older);
+                    older.drain(..).for_each(&mut note);
+                    if matches!(next.table, Table::All(_)) {
+                        break;
+                    }
+                    index = next.start;
+                }
+                None => {
+                    arena.changes(index).iter().for_each(|(key, _)| note((key.0, index)));
+                    index = arena.link(index).parent;
+                }
             }
-            start = checkpoint.start;
         }
-        arena.changes(start).iter().for_each(|(key, _)| note((key.0, start)));
         Table::All(nodes.into())
     }
 }
 
-/// Whether a table of all keys is not much larger than one of so many changes over a span.
-fn pays(bound: usize, changes: usize, span: u32) -> bool {
-    bound <= 4 * changes.max(span as usize)
+/// What the snapshots that a checkpoint has to itself have changed.
+struct Load {
+    changes: usize,
 }
 
-/// The nearest of `steps` snapshots up from `index` that changed the key, or where the steps lead if there is none.
+impl Load {
+    /// How many changes a checkpoint over a span may have. Deltas of equal length just fit, being four times as many.
+    fn room(&self, span: u32) -> usize {
+        self.changes.saturating_mul(4).saturating_add(span as usize)
+    }
+}
+
+/// Goes up some steps, and says what the snapshots that were left have changed.
+fn climb(arena: &Arena, index: u32, steps: u32) -> (u32, Load) {
+    let (mut index, mut changes) = (index, 0usize);
+    for _ in 0..steps {
+        changes = changes.saturating_add(arena.changes(index).len());
+        index = arena.link(index).parent;
+    }
+    (index, Load { changes })
+}
+
+/// Whether a table of all keys is not much larger than one of so many changes over a span.
+fn pays(bound: usize, changes: usize, span: u32) -> bool {
+    // The smallest are many: there it must be no larger.
+    let times = if span == SPANS[0] { 1 } else { 4 };
+    bound <= times * changes.max(span as usize)
+}
+
+/// The nearest of `steps` snapshots up from `index` that changed the key, or where the steps lead if there is none: above the root,
+/// [`NONE`].
 #[inline]
 fn find_by_steps(
     arena: &Arena,

@@ -7,6 +7,9 @@ use super::keys::KeyId;
 use crate::hash::HashKind;
 use crate::merkle::{IncrementalTrie, Leaf, state};
 
+/// Keys of an update whose memory is kept for the next.
+const SMALL_UPDATE: usize = 1024;
+
 #[derive(Clone, Debug)]
 pub(super) struct Commitment {
     trie: IncrementalTrie,
@@ -22,15 +25,15 @@ pub(super) struct Commitment {
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     is_stale: bool,
-    /// Which of the keys that have had the number the trie has: it need not be hashed again.
-    version: u32,
+    /// Which key the trie has under the number: it need not be hashed again.
+    version: u64,
 }
 
 /// An entry that may have changed, as the cursor's snapshot has it.
 pub(super) struct Current<'a> {
     pub(super) key: &'a [u8],
-    /// Which of the keys that have had the number this one is.
-    pub(super) version: u32,
+    /// Which key the number stands for.
+    pub(super) version: u64,
     pub(super) value: &'a [u8],
 }
 
@@ -83,6 +86,9 @@ impl Commitment {
         }
         self.trie.update(&self.changes);
         self.changes.clear();
+        // What a whole state took at first is not needed again.
+        self.changes.shrink_to(SMALL_UPDATE);
+        self.stale.shrink_to(SMALL_UPDATE);
         self.trie.rehash();
     }
 }

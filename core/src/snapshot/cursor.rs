@@ -12,15 +12,15 @@ use alloc::vec::Vec;
 use super::arena::NONE;
 use super::commitment::{Commitment, Current};
 use super::keys::KeyId;
-use super::tree::At;
+use super::tree::{At, TreeId};
 use super::{SnapshotId, SnapshotTree, TreeError, ValueRef};
 use crate::hash::HashKind;
 use crate::merkle::IncrementalTrie;
 
 /// A view of one snapshot that can be moved to any other of the same tree.
 ///
-/// All methods take the tree; with another one than it was made for, what a cursor reads means nothing. Memory: 8 bytes for each
-/// key number of the tree, 12 for each snapshot and each change on its path.
+/// All methods take the tree that it was made for, and refuse any other. Memory: 8 bytes for each key number of the tree, 16 for each
+/// snapshot and 12 for each change on its path, twice that at most after growing.
 ///
 /// ```
 /// use cascow_core::snapshot::{Cursor, Edit, SnapshotTree};
@@ -39,6 +39,8 @@ use crate::merkle::IncrementalTrie;
 #[derive(Clone, Debug)]
 pub struct Cursor {
     at: SnapshotId,
+    /// Which tree it was made for.
+    tree: TreeId,
     /// The snapshots from the root to where the cursor stands.
     path: Vec<Step>,
     /// What the deltas on the path overrode, but for the root's, which overrode nothing.
@@ -66,6 +68,7 @@ impl Cursor {
     pub fn at(tree: &SnapshotTree, id: SnapshotId) -> Result<Self, TreeError> {
         let mut cursor = Self {
             at: id,
+            tree: tree.identity(),
             path: Vec::new(),
             overridden: Vec::new(),
             values: Vec::new(),
@@ -84,26 +87,26 @@ impl Cursor {
     /// What `key` maps to. O(1).
     ///
     /// # Errors
-    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first.
+    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first. [`TreeError::Foreign`].
     #[inline]
     pub fn get<'t>(
         &self,
         tree: &'t SnapshotTree,
         key: &[u8],
     ) -> Result<Option<ValueRef<'t>>, TreeError> {
-        tree.node(self.at)?;
+        self.check(tree)?;
         Ok(tree.keys().find(key).and_then(|key| self.value(tree, key)))
     }
 
     /// The entries, ascending by key. O(n log n) for n keys before the first step.
     ///
     /// # Errors
-    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first.
+    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first. [`TreeError::Foreign`].
     pub fn iter<'t>(
         &self,
         tree: &'t SnapshotTree,
     ) -> Result<impl Iterator<Item = (&'t [u8], ValueRef<'t>)> + use<'t>, TreeError> {
-        tree.node(self.at)?;
+        self.check(tree)?;
         Ok(self.entries(tree))
     }
 
@@ -111,8 +114,9 @@ impl Cursor {
     /// pruned moves as well. If it fails, the cursor stands where it stood.
     ///
     /// # Errors
-    /// [`TreeError::Unknown`].
+    /// [`TreeError::Unknown`], [`TreeError::Foreign`].
     pub fn move_to(&mut self, tree: &SnapshotTree, id: SnapshotId) -> Result<(), TreeError> {
+        self.check_tree(tree)?;
         let mut depth = tree.node(id)?.depth as usize;
         // Up from the target to the nearest snapshot that is on the path already.
         self.climb.clear();
@@ -129,7 +133,7 @@ impl Cursor {
             step = tree.id(parent);
             depth -= 1;
         };
-        self.undo(kept);
+        self.undo(tree, kept);
         self.values.resize(tree.keys().bound().max(self.values.len()), At::NOWHERE);
         while let Some(step) = self.climb.pop() {
             self.redo(tree, step);
@@ -139,7 +143,8 @@ impl Cursor {
     }
 
     /// The hashed trie of the state, for its root and for proofs. The first time O(n) hashes for n entries; from then on O(log n) for
-    /// each key that changed on the way since the last time. It is kept, as large as [`IncrementalTrie`] says.
+    /// each key that changed on the way since the last time. It is kept, as large as [`IncrementalTrie`] says, by the tree's key
+    /// numbers, with 16 bytes more for each of them.
     ///
     /// ```
     /// # #[cfg(feature = "sha256")] {
@@ -158,13 +163,13 @@ impl Cursor {
     /// ```
     ///
     /// # Errors
-    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first.
+    /// [`TreeError::Unknown`] if the snapshot was pruned: the cursor must be moved first. [`TreeError::Foreign`].
     pub fn trie(
         &mut self,
         tree: &SnapshotTree,
         kind: HashKind,
     ) -> Result<&IncrementalTrie, TreeError> {
-        tree.node(self.at)?;
+        self.check(tree)?;
         let known = self.commitment.take().filter(|known| known.kind() == kind);
         let mut commitment = known.unwrap_or_else(|| {
             let mut new = Box::new(Commitment::new(kind));
@@ -179,8 +184,21 @@ impl Cursor {
         Ok(self.commitment.insert(commitment).trie())
     }
 
+    /// Whether the tree is the cursor's.
+    #[inline]
+    fn check_tree(&self, tree: &SnapshotTree) -> Result<(), TreeError> {
+        if self.tree == tree.identity() { Ok(()) } else { Err(TreeError::Foreign) }
+    }
+
+    /// Whether the tree is the cursor's, and the snapshot still there.
+    #[inline]
+    fn check(&self, tree: &SnapshotTree) -> Result<(), TreeError> {
+        self.check_tree(tree)?;
+        tree.node(self.at).map(|_| ())
+    }
+
     /// Leaves all but the first `kept` snapshots of the path.
-    fn undo(&mut self, kept: usize) {
+    fn undo(&mut self, tree: &SnapshotTree, kept: usize) {
         let Some(step) = self.path.get(kept) else { return };
         for (key, before) in self.overridden.drain(step.overridden..).rev() {
             self.values[key.index()] = before;
@@ -189,13 +207,21 @@ impl Cursor {
             }
         }
         if kept == 0 {
-            self.values.fill(At::NOWHERE);
-            let numbers = self.numbers();
-            self.commitment
-                .iter_mut()
-                .for_each(|known| numbers.clone().for_each(|key| known.touch(key)));
+            let root = self.path[0].snapshot;
+            // A root that is still there names its keys; of one that was pruned, all that is known goes.
+            match tree.node(root) {
+                Ok(_) => tree.changes(root.index).for_each(|(key, _)| self.forget(key)),
+                Err(_) => self.numbers().for_each(|key| self.forget(key)),
+            }
         }
         self.path.truncate(kept);
+    }
+
+    fn forget(&mut self, key: KeyId) {
+        self.values[key.index()] = At::NOWHERE;
+        if let Some(commitment) = &mut self.commitment {
+            commitment.touch(key);
+        }
     }
 
     /// Enters a child of the last snapshot of the path, or a root.
@@ -229,8 +255,12 @@ impl Cursor {
         tree: &'t SnapshotTree,
     ) -> impl Iterator<Item = (&'t [u8], ValueRef<'t>)> + use<'t> {
         let keys = (0..).map(KeyId).take(self.values.len());
-        let mut entries: Vec<(&[u8], ValueRef<'_>)> =
-            keys.filter_map(|key| Some((tree.keys().bytes(key), self.value(tree, key)?))).collect();
+        let mut entries: Vec<(&[u8], ValueRef<'_>)> = keys
+            .filter_map(|key| {
+                let value = self.value(tree, key)?;
+                Some((tree.keys().bytes(key), value))
+            })
+            .collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
         entries.into_iter()
     }

@@ -32,8 +32,8 @@ struct Key {
     bytes: SmallVec<[u8; INLINE_LEN]>,
     /// How many changes name it; at most one a snapshot.
     holders: u32,
-    /// How many keys had the number before.
-    predecessors: u32,
+    /// Which of the tree's keys it is, of all that there ever were.
+    version: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ pub(super) struct Keys {
     keys: Vec<Key>,
     limit: u32,
     free: Vec<KeyId>,
+    /// How many keys there ever were.
+    versions: u64,
+    /// When so few keys are left, what trails is given back.
+    trim_below: usize,
     by_bytes: HashTable<KeyId>,
     hashing: DefaultHashBuilder,
 }
@@ -52,6 +56,8 @@ impl Keys {
             keys: Vec::new(),
             limit,
             free: Vec::new(),
+            versions: 0,
+            trim_below: 0,
             by_bytes: HashTable::new(),
             hashing: DefaultHashBuilder::default(),
         }
@@ -79,20 +85,32 @@ impl Keys {
         key.holders -= 1;
         if key.holders == 0 {
             let bytes = core::mem::take(&mut key.bytes);
-            // A number that 2^32 keys had is not given to another: who remembers the count could take it for the first.
-            let is_used_up = key.predecessors == u32::MAX;
             if let Ok(entry) = self.by_bytes.find_entry(self.hash(&bytes), |held| *held == id) {
                 entry.remove();
             }
-            if !is_used_up {
-                self.free.push(id);
+            self.free.push(id);
+            if self.by_bytes.len() < self.trim_below {
+                self.trim();
             }
         }
     }
 
-    /// Which of the keys that have had the number this is: while the count stays, so does the key.
-    pub(super) fn version(&self, id: KeyId) -> u32 {
-        self.keys[id.index()].predecessors
+    /// Gives back the numbers above the last in use. Costs all numbers, and is done when three quarters of the keys are gone since it was
+    /// done before, so it costs each of them little.
+    #[cold]
+    fn trim(&mut self) {
+        self.trim_below = self.by_bytes.len() / 4;
+        let Self { keys, by_bytes, hashing, .. } = self;
+        by_bytes.shrink_to(0, |id| hash(hashing, &keys[id.index()].bytes));
+        while self.keys.pop_if(|key| key.holders == 0).is_some() {}
+        self.free.retain(|id| id.index() < self.keys.len());
+        self.keys.shrink_to_fit();
+        self.free.shrink_to_fit();
+    }
+
+    /// Which key the number stands for: while this stays, so does the key.
+    pub(super) fn version(&self, id: KeyId) -> u64 {
+        self.keys[id.index()].version
     }
 
     pub(super) fn bytes(&self, id: KeyId) -> &[u8] {
@@ -105,22 +123,23 @@ impl Keys {
     }
 
     fn add(&mut self, bytes: &[u8]) -> Option<KeyId> {
-        let bytes = SmallVec::from_slice(bytes);
+        let key = Key { bytes: SmallVec::from_slice(bytes), holders: 1, version: self.versions };
         let id = match self.free.pop() {
             Some(id) => {
-                let key = &mut self.keys[id.index()];
-                *key = Key { bytes, holders: 1, predecessors: key.predecessors + 1 };
+                self.keys[id.index()] = key;
                 id
             }
             None => {
                 let next = u32::try_from(self.keys.len()).ok().filter(|id| *id < self.limit)?;
-                self.keys.push(Key { bytes, holders: 1, predecessors: 0 });
+                self.keys.push(key);
                 KeyId(next)
             }
         };
+        self.versions += 1;
         let Self { keys, by_bytes, hashing, .. } = self;
         let hash = |id: &KeyId| hash(hashing, &keys[id.index()].bytes);
         by_bytes.insert_unique(hash(&id), id, hash);
+        self.trim_below = self.trim_below.max(self.by_bytes.len() / 4);
         Some(id)
     }
 

@@ -10,6 +10,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::arena::{Arena, Link, NONE, Node};
 use super::changes::{self, MAX_LEN, Packed, Place, Touched};
@@ -50,6 +51,8 @@ pub enum TreeError {
         /// The second.
         b: SnapshotId,
     },
+    /// The cursor was made for another tree. A clone is another tree.
+    Foreign,
     /// There are as many snapshots, 2^32 less a few, or as many different keys, 2^30, as there can be at a time.
     Full,
     /// The delta is longer than 2^30 - 1 bytes.
@@ -63,6 +66,7 @@ impl fmt::Display for TreeError {
             Self::Unrelated { a, b } => {
                 write!(f, "snapshots {a} and {b} have no common ancestor")
             }
+            Self::Foreign => f.write_str("the cursor was made for another tree: make one for this"),
             Self::Full => {
                 f.write_str("the tree is full: prune snapshots that are no longer needed")
             }
@@ -108,11 +112,35 @@ impl At {
 /// assert!(tree.get(moved, b"board").is_err());
 /// # Ok::<(), cascow_core::snapshot::TreeError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SnapshotTree {
+    identity: TreeId,
     keys: Keys,
     arena: Arena,
     checkpoints: Checkpoints,
+}
+
+/// Tells trees apart for as long as the program runs; nothing else depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TreeId(usize);
+
+impl TreeId {
+    fn next() -> Self {
+        static TREES: AtomicUsize = AtomicUsize::new(0);
+        Self(TREES.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Another tree, with the same snapshots under the same ids. Cursors stay with the first.
+impl Clone for SnapshotTree {
+    fn clone(&self) -> Self {
+        Self {
+            identity: TreeId::next(),
+            keys: self.keys.clone(),
+            arena: self.arena.clone(),
+            checkpoints: self.checkpoints.clone(),
+        }
+    }
 }
 
 impl Default for SnapshotTree {
@@ -132,6 +160,7 @@ impl SnapshotTree {
 
     fn with_limits(snapshots: u32, keys: u32) -> Self {
         Self {
+            identity: TreeId::next(),
             keys: Keys::new(keys),
             arena: Arena::new(snapshots),
             checkpoints: Checkpoints::default(),
@@ -161,7 +190,7 @@ impl SnapshotTree {
 
     /// Adds a snapshot: the changes to `parent`, from a [`Delta`](super::Delta) or any other source; of several changes to
     /// one key the last counts. O(k log k) for k changes, whatever the state's size: nothing of the parent is copied or
-    /// read. One change of up to 32 bytes allocates nothing of its own.
+    /// read. A change of up to 32 bytes to a key that the tree knows allocates nothing of its own.
     ///
     /// # Errors
     /// [`TreeError::Unknown`], [`TreeError::Full`], [`TreeError::TooLong`].
@@ -227,8 +256,9 @@ impl SnapshotTree {
         Ok(self.node(id)?.depth)
     }
 
-    /// What `key` maps to in a snapshot. At most 31 steps to a checkpoint and 15 for each power of 16 up to the depth or the number
-    /// of keys, whichever is less: O(log n).
+    /// What `key` maps to in a snapshot. Some twenty steps to the first checkpoint, 3 or 15 tables of each larger span up to the depth, in each
+    /// of which the key is looked up by halving or by its number, and some twenty steps more to the change: O(log² d) at depth d, but
+    /// that a delta much longer than those below it adds as many steps as the root does.
     ///
     /// # Errors
     /// [`TreeError::Unknown`].
@@ -440,6 +470,10 @@ impl SnapshotTree {
 
     pub(super) fn id(&self, index: u32) -> SnapshotId {
         SnapshotId { index, generation: self.arena.node(index).generation }
+    }
+
+    pub(super) const fn identity(&self) -> TreeId {
+        self.identity
     }
 
     pub(super) const fn arena(&self) -> &Arena {
