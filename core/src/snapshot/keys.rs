@@ -24,6 +24,9 @@ impl KeyId {
     }
 }
 
+/// Keys that memory is kept for anyway.
+const MIN_CAPACITY: usize = 64;
+
 /// Keys of up to 16 bytes stand in their slot; a slot is no larger than it would be without.
 const INLINE_LEN: usize = 16;
 
@@ -43,8 +46,6 @@ pub(super) struct Keys {
     free: Vec<KeyId>,
     /// How many keys there ever were.
     versions: u64,
-    /// When so few keys are left, what trails is given back.
-    trim_below: usize,
     by_bytes: HashTable<KeyId>,
     hashing: DefaultHashBuilder,
 }
@@ -57,7 +58,6 @@ impl Keys {
             limit,
             free: Vec::new(),
             versions: 0,
-            trim_below: 0,
             by_bytes: HashTable::new(),
             hashing: DefaultHashBuilder::default(),
         }
@@ -88,24 +88,28 @@ impl Keys {
             if let Ok(entry) = self.by_bytes.find_entry(self.hash(&bytes), |held| *held == id) {
                 entry.remove();
             }
-            self.free.push(id);
-            if self.by_bytes.len() < self.trim_below {
+            if id.index() + 1 == self.keys.len() {
                 self.trim();
+            } else {
+                self.free.push(id);
             }
         }
     }
 
-    /// Gives back the numbers above the last in use. Costs all numbers, and is done when three quarters of the keys are gone since it was
-    /// done before, so it costs each of them little.
-    #[cold]
+    /// Gives up the numbers above the last in use, and memory of which little is used.
     fn trim(&mut self) {
-        self.trim_below = self.by_bytes.len() / 4;
-        let Self { keys, by_bytes, hashing, .. } = self;
-        by_bytes.shrink_to(0, |id| hash(hashing, &keys[id.index()].bytes));
         while self.keys.pop_if(|key| key.holders == 0).is_some() {}
-        self.free.retain(|id| id.index() < self.keys.len());
-        self.keys.shrink_to_fit();
-        self.free.shrink_to_fit();
+        let len = self.keys.len();
+        if self.free.len() > len {
+            self.free.retain(|id| id.index() < len);
+        }
+        // Growth doubles, so this gives back half at least, and seldom.
+        if self.keys.capacity() > 4 * len.max(MIN_CAPACITY) {
+            self.keys.shrink_to(2 * len);
+            self.free.shrink_to(2 * len);
+            let Self { keys, by_bytes, hashing, .. } = self;
+            by_bytes.shrink_to(2 * len, |id| hash(hashing, &keys[id.index()].bytes));
+        }
     }
 
     /// Which key the number stands for: while this stays, so does the key.
@@ -124,7 +128,11 @@ impl Keys {
 
     fn add(&mut self, bytes: &[u8]) -> Option<KeyId> {
         let key = Key { bytes: SmallVec::from_slice(bytes), holders: 1, version: self.versions };
-        let id = match self.free.pop() {
+        // A number that was given up since is not free, or again in use.
+        let free = core::iter::from_fn(|| self.free.pop());
+        let free =
+            free.skip_while(|id| self.keys.get(id.index()).is_none_or(|key| key.holders > 0));
+        let id = match { free }.next() {
             Some(id) => {
                 self.keys[id.index()] = key;
                 id
@@ -139,7 +147,6 @@ impl Keys {
         let Self { keys, by_bytes, hashing, .. } = self;
         let hash = |id: &KeyId| hash(hashing, &keys[id.index()].bytes);
         by_bytes.insert_unique(hash(&id), id, hash);
-        self.trim_below = self.trim_below.max(self.by_bytes.len() / 4);
         Some(id)
     }
 
