@@ -227,8 +227,17 @@ fn run(seed: u64, shape: &Shape) {
 
 #[test]
 fn bushy_trees_read_as_their_maps_while_they_are_pruned() {
-    for seed in 0..if cfg!(miri) { 2 } else { 2000 } {
-        run(seed, &Shape { steps: 60, keys: 12, changes: 3, deepen: 30, prune: 60 });
+    for seed in 0..if cfg!(miri) { 1 } else { 2000 } {
+        run(
+            seed,
+            &Shape {
+                steps: if cfg!(miri) { 24 } else { 60 },
+                keys: 12,
+                changes: 3,
+                deepen: 30,
+                prune: 60,
+            },
+        );
     }
     for seed in 2000..if cfg!(miri) { 2000 } else { 2030 } {
         run(seed, &Shape { steps: 600, keys: 12, changes: 3, deepen: 30, prune: 30 });
@@ -306,11 +315,13 @@ fn ten_million_forks_and_prunes_leave_a_tree_that_works() {
 /// Long deltas at odd depths, above light branches around every boundary.
 #[test]
 fn a_long_delta_above_light_ones_is_read_from_all_that_are_below() {
-    for heavy in [1, 5, 15, 16, 17, 31, 40, 63, 64, 65] {
+    let all = [5, 1, 15, 16, 17, 31, 40, 63, 64, 65];
+    for heavy in all.into_iter().take(if cfg!(miri) { 1 } else { 10 }) {
         let mut tree = SnapshotTree::new();
         let mut path = vec![tree.create([Edit::write(b"root", b"r")]).unwrap()];
-        let keys: Vec<[u8; 4]> = (0..500u32).map(u32::to_le_bytes).collect();
-        for depth in 1..if cfg!(miri) { 24 } else { 600usize } {
+        let count = if cfg!(miri) { 40 } else { 500u32 };
+        let keys: Vec<[u8; 4]> = (0..count).map(u32::to_le_bytes).collect();
+        for depth in 1..if cfg!(miri) { 18 } else { 600usize } {
             let parent = path[path.len() - 1];
             path.push(if depth % 97 == heavy {
                 let value = depth.to_le_bytes();
@@ -320,14 +331,14 @@ fn a_long_delta_above_light_ones_is_read_from_all_that_are_below() {
             });
         }
         // Of each depth a branch as well, so that checkpoints are made anew for each.
-        for (depth, at) in path.into_iter().enumerate() {
+        for (depth, at) in path.into_iter().enumerate().step_by(if cfg!(miri) { 8 } else { 1 }) {
             let mut at = at;
             for _ in 0..30 {
                 at = tree.fork(at, [Edit::write(b"branch", b"b")]).unwrap();
             }
             let whole = entries(tree.iter(at).unwrap());
             assert_eq!(tree.get(at, b"root").unwrap(), Some(b"r".into()));
-            for key in keys.iter().step_by(if cfg!(miri) { 100 } else { 3 }) {
+            for key in keys.iter().step_by(if cfg!(miri) { 13 } else { 3 }) {
                 let expected = whole.get(&key[..]).map(|(value, _)| &value[..]);
                 let found = tree.get(at, key).unwrap().map(|value| value.bytes);
                 assert_eq!(found, expected, "long at {heavy}, branch at {depth}");
@@ -341,10 +352,11 @@ fn a_long_delta_above_light_ones_is_read_from_all_that_are_below() {
 fn a_cursors_root_forgets_the_order_of_changes_and_what_was_deleted_again() {
     let mut dice = Dice::seeded(7);
     for kind in KINDS {
-        let mut keys: Vec<[u8; 8]> = (0..60u64).map(u64::to_le_bytes).collect();
+        let count = if cfg!(miri) { 8 } else { 60u64 };
+        let mut keys: Vec<[u8; 8]> = (0..count).map(u64::to_le_bytes).collect();
         let whole: State = keys.iter().map(|key| (&key[..], &key[..])).collect();
         let mut tree = SnapshotTree::new();
-        for _ in 0..if cfg!(miri) { 2 } else { 100 } {
+        for _ in 0..if cfg!(miri) { 1 } else { 100 } {
             for at in (1..keys.len()).rev() {
                 keys.swap(at, dice.below(at + 1));
             }
