@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A process that puts objects into a store of segments until it is killed: `put-objects DIR LEVEL SEED`.
+//! A process that puts objects into a store of segments until it is killed or nobody listens: `put-objects DIR LEVEL SEED`.
 //!
 //! After each sync, a line on standard output says up to which number the objects of this seed are acknowledged.
 
@@ -29,7 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if level != Durability::Each {
                 store.sync()?;
             }
-            writeln!(acknowledged, "{number}")?;
+            if writeln!(acknowledged, "{number}").is_err() {
+                // Nobody reads on.
+                return Ok(());
+            }
         }
     }
     Ok(())
