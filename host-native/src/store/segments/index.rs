@@ -267,8 +267,10 @@ impl Index {
 
 /// How long the file should be, if it is shorter than what the index says of itself.
 fn missing_len(env: &Env, dir: &Path) -> Result<Option<u64>, Error> {
+    // By its own pages, not this machine's: the repository may come from another.
+    let page_len = u64::from(env.stat().page_size);
     // In this order: others may lengthen it meanwhile, and then say so.
-    let expected = (env.info().last_page_number as u64 + 1) * rustix::param::page_size() as u64;
+    let expected = (env.info().last_page_number as u64 + 1) * page_len;
     let found = env.real_disk_size().map_err(failed("look at", dir))?;
     Ok((found < expected).then_some(expected))
 }
