@@ -2,7 +2,7 @@
 //! Times: of two contestants in turn, and of single operations.
 //!
 //! Contestants are timed by the processor time of this thread: on a machine that does other things too, the time by the wall says
-//! which of the two was interrupted. So nothing that is timed here may start a thread.
+//! which of the two was interrupted. So nothing that is timed so may start a thread; what does, or waits, is timed by [`waited`].
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -29,6 +29,13 @@ pub fn timed(work: impl FnOnce()) -> Duration {
     let start = processor_time();
     work();
     processor_time() - start
+}
+
+/// Time by the wall that some work takes: for work that waits for a disk, or starts threads. What else the machine does counts too.
+pub fn waited(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
 }
 
 /// A contestant whose results are dropped at once, within the time.

@@ -39,6 +39,10 @@ const DEFLATE_MAX_RATIO: u64 = 1032;
 /// Changing it breaks nothing: names are made from uncompressed bytes.
 const DEFLATE_LEVEL: u8 = 1;
 
+/// Objects shorter than this stay raw, in bytes: a compressor's start costs more than all else that is done with them, and a
+/// filesystem gives a short file a whole block. Changing it breaks nothing either.
+const SHORTEST_DEFLATED: usize = 512;
+
 /// How a frame's payload holds the object's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -244,7 +248,7 @@ fn inflate(payload: &[u8], raw_len: usize) -> Result<Vec<u8>, FrameError> {
     }
 }
 
-/// Frames an object: deflated where that is shorter, raw where it is not. O(n).
+/// Frames an object: deflated where that is shorter and the object is not short itself, raw where it is not. O(n).
 ///
 /// # Errors
 /// [`FrameError::TooLong`] for more than [`MAX_OBJECT_LEN`] bytes.
@@ -253,11 +257,12 @@ pub fn encode(bytes: &[u8]) -> Result<Vec<u8>, FrameError> {
     if raw_len > MAX_OBJECT_LEN {
         return Err(FrameError::TooLong { declared: raw_len, limit: MAX_OBJECT_LEN });
     }
-    let deflated = miniz_oxide::deflate::compress_to_vec(bytes, DEFLATE_LEVEL);
-    let (codec, payload) = if deflated.len() < bytes.len() {
-        (Codec::Deflate, deflated.as_slice())
-    } else {
-        (Codec::Raw, bytes)
+    let deflated = (bytes.len() >= SHORTEST_DEFLATED)
+        .then(|| miniz_oxide::deflate::compress_to_vec(bytes, DEFLATE_LEVEL))
+        .filter(|deflated| deflated.len() < bytes.len());
+    let (codec, payload) = match &deflated {
+        Some(deflated) => (Codec::Deflate, deflated.as_slice()),
+        None => (Codec::Raw, bytes),
     };
     let mut frame = Vec::with_capacity(HEADER_LEN + payload.len());
     frame.extend_from_slice(&MAGIC);
@@ -278,12 +283,15 @@ mod tests {
     }
 
     #[test]
-    fn text_is_deflated_noise_is_raw_and_both_come_back() {
+    fn text_is_deflated_noise_and_what_is_short_are_raw_and_all_come_back() {
         let text = b"the same words, ".repeat(64);
         let noise: Vec<u8> = (0..32u8).flat_map(|n| *KIND.hash(&[n]).as_bytes()).collect();
-        for (bytes, codec) in
-            [(&text[..], Codec::Deflate), (&noise[..], Codec::Raw), (&b""[..], Codec::Raw)]
-        {
+        for (bytes, codec) in [
+            (&text[..], Codec::Deflate),
+            (&noise[..], Codec::Raw),
+            (&text[..256], Codec::Raw),
+            (&b""[..], Codec::Raw),
+        ] {
             let frame = encode(bytes).unwrap();
             assert_eq!(Frame::parse(&frame).unwrap().codec(), codec);
             assert_eq!(Frame::parse(&frame).unwrap().raw_len(), bytes.len() as u64);
@@ -293,7 +301,7 @@ mod tests {
 
     #[test]
     fn no_truncated_or_altered_frame_gives_other_bytes() {
-        for bytes in [&b"abc"[..], &[7; 300]] {
+        for bytes in [&b"abc"[..], &[7; 600]] {
             let (frame, name) = (encode(bytes).unwrap(), KIND.hash(bytes));
             for len in 0..frame.len() {
                 assert!(open(&frame[..len], &name).is_err(), "cut to {len}");

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! cascow on Linux: repositories of directory snapshots, private workspaces, and tree search over them.
 //!
-//! The core decides what a state is; this host materialises it: objects as files, states as directory trees that commands can
+//! The core decides what a state is; this host materialises it: objects in files, states as directory trees that commands can
 //! change, searches as processes that run. From the ground up, each layer importing only those before it:
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`error`] | what can go wrong, with path and operation |
 //! | [`replace`] | files that are written whole or not at all |
-//! | [`store`] | objects as files |
+//! | [`store`] | objects as files, or together in segments |
 //! | [`repository`] | a store, the history of its snapshots, and their labels |
 //! | [`directory`] | directory trees to states and back |
 //! | [`workspace`] | private forks of a state that commands may change |
@@ -20,7 +20,6 @@
 //!
 //! Files are captured; processes, memory, network and databases are not. Running a command in a workspace keeps its *files* apart
 //! from everything else, and is not a sandbox against hostile code.
-#![forbid(unsafe_code)]
 
 pub mod command;
 pub mod directory;

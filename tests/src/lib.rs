@@ -5,6 +5,16 @@ pub mod program;
 pub mod sandbox;
 pub mod store_conformance;
 
+/// An object of a process with this seed: every fourth is the same for all of them, some compress, and few are long.
+pub fn object(seed: u32, number: u32) -> Vec<u8> {
+    let seed = if number.is_multiple_of(4) { 0 } else { seed };
+    let line = format!("object {number} of {seed}; ");
+    match number % 64 {
+        63 => line.repeat(4000).into_bytes(),
+        short => line.repeat(1 + short as usize % 5).into_bytes(),
+    }
+}
+
 /// The README's example, which must run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

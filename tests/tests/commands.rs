@@ -519,3 +519,35 @@ fn a_hash_function_once_chosen_is_used_throughout() {
     assert_ne!(other.root("tree"), root);
     sandbox.cascow(["init", "x", "--hash", "md5"]).error(2);
 }
+
+#[test]
+fn a_store_once_chosen_is_used_throughout() {
+    let (sandbox, files) = (Sandbox::without_repository(), Sandbox::new());
+    sandbox.cascow(["init", "--store", "segments"]).done();
+    for place in [&sandbox, &files] {
+        place.write("tree/file", "hello\n");
+        place.write("tree/long", "some words ".repeat(5000));
+    }
+    let saved = sandbox.json(["save", "tree", "--label", "s"]);
+    assert_eq!(text(&saved["root"]), files.root("tree"), "a root does not depend on the store");
+    assert!(sandbox.path(".cascow/objects/segments/00000001").is_file());
+    sandbox.cascow(["checkout", "s", "out"]).done();
+    sandbox.assert_equal_trees("tree", "out");
+    let ran = sandbox.json(["run", "s", "--", "sh", "-c", "echo more >> file"]);
+    assert_eq!(ran["changes"], json!([{ "change": "modified", "path": "file" }]));
+
+    let put = sandbox.json(["object", "put", "tree/long"]);
+    let hash = text(&put["hash"]);
+    assert_eq!(sandbox.cascow(["object", "get", &hash]).done().text(), "some words ".repeat(5000));
+    sandbox.cascow(["object", "rm", &hash]).done();
+    assert_eq!(sandbox.cascow(["object", "has", &hash]).code, 1);
+    sandbox.cascow(["object", "rm", &hash]).error(3);
+    assert!(sandbox.json(["stats"])["objects"].as_u64().unwrap() > 3);
+
+    sandbox.cascow(["init", "x", "--store", "tapes"]).error(2);
+    let mut format = sandbox.read(".cascow/format");
+    format[8] = 3;
+    sandbox.write(".cascow/format", format);
+    let message = sandbox.cascow(["ls", "s"]);
+    assert!(message.error(4).contains("kind of store is unknown"), "{}", message.stderr);
+}

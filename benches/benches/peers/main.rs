@@ -7,6 +7,7 @@ mod maps;
 mod proofs;
 mod roots;
 mod snapshots;
+mod stores;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,13 +23,14 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
     ("snapshots", snapshots::run),
     ("roots", roots::run),
     ("proofs", proofs::run),
+    ("stores", stores::run),
 ];
 
 fn main() -> ExitCode {

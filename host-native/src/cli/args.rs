@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_native::repository::Label;
+use cascow_native::store::StoreKind;
 use cascow_native::workspace::Materialize;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -84,6 +85,9 @@ pub(crate) struct Init {
     /// The hash function that names its objects: sha256 or blake3
     #[arg(long, default_value = "sha256")]
     pub(crate) hash: HashKind,
+    /// How it keeps objects: files, one each, or segments, many together
+    #[arg(long, default_value_t)]
+    pub(crate) store: StoreKind,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ use cascow_core::hash::HashKind;
 use cascow_native::Error;
 use cascow_native::repository::Repository;
 use cascow_native::search::{Outcome, Plan, Report, Stopped, Summary, read_actions};
+use cascow_native::store::StoreKind;
 use cascow_native::workspace::Materialize;
 
 use super::args::Demo;
@@ -23,7 +24,7 @@ pub(super) fn demo(args: &Demo, output: &Output) -> Result<Answer, Error> {
     let dir = place(args.out.as_deref())?;
     let (workspace, actions) = (dir.join("invoice"), dir.join("actions.toml"));
     bundled::write(&workspace, &actions)?;
-    let repository = Repository::init(&dir, HashKind::Sha256)?;
+    let repository = Repository::init(&dir, HashKind::Sha256, StoreKind::default())?;
     let candidates = read_actions(&actions)?;
     output.message(&format!(
         "A small program that prints invoices is broken in ten places, and there are {} candidate repairs:\n\

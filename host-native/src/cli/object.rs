@@ -54,6 +54,7 @@ pub(super) fn object(
             if !store.delete(hash)? {
                 return Err(not_found(hash));
             }
+            store.sync()?;
             output.answer(&json!({ "hash": hash.to_string(), "removed": true }), || {
                 format!("removed {hash}")
             })?;

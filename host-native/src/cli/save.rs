@@ -16,7 +16,7 @@ use super::output::{JsonPath, Output, printable, short};
 
 pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Result<Answer, Error> {
     let dir = args.dir.clone().or(repo).unwrap_or_else(|| PathBuf::from("."));
-    let repository = Repository::init(&dir, args.hash)?;
+    let repository = Repository::init(&dir, args.hash, args.store)?;
     let answer =
         json!({ "repository": repository.dir().to_string_lossy(), "hash": args.hash.name() });
     output.answer(&answer, || format!("made the repository {}", repository.dir().display()))?;

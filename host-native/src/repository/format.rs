@@ -6,7 +6,7 @@
 //! | 0 | 6 | magic `CASCOW` |
 //! | 6 | 1 | version, 1 |
 //! | 7 | 1 | hash function: 1 SHA-256, 2 BLAKE3 |
-//! | 8 | 1 | store: 1 files |
+//! | 8 | 1 | store: 1 files, 2 segments |
 //! | 9 | 3 | zero |
 //! | 12 | 4 | compatible features: may be ignored |
 //! | 16 | 4 | read-only compatible features: who does not know one must not write |
@@ -22,20 +22,27 @@ use cascow_core::hash::HashKind;
 
 use crate::Error;
 use crate::replace::replace;
+use crate::store::StoreKind;
 
 const MAGIC: [u8; 6] = *b"CASCOW";
 const VERSION: u8 = 1;
-const STORE_FILES: u8 = 1;
 const LEN: usize = 24;
 
-pub(super) fn write(path: &Path, kind: HashKind) -> Result<(), Error> {
+const fn store_id(store: StoreKind) -> u8 {
+    match store {
+        StoreKind::Files => 1,
+        StoreKind::Segments => 2,
+    }
+}
+
+pub(super) fn write(path: &Path, kind: HashKind, store: StoreKind) -> Result<(), Error> {
     let mut bytes = [0; LEN];
     bytes[..6].copy_from_slice(&MAGIC);
-    bytes[6..9].copy_from_slice(&[VERSION, kind.id(), STORE_FILES]);
+    bytes[6..9].copy_from_slice(&[VERSION, kind.id(), store_id(store)]);
     replace(path, &bytes)
 }
 
-pub(super) fn read(path: &Path) -> Result<HashKind, Error> {
+pub(super) fn read(path: &Path) -> Result<(HashKind, StoreKind), Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -59,11 +66,16 @@ pub(super) fn read(path: &Path) -> Result<HashKind, Error> {
     if *version != VERSION {
         return refuse("a version that this build does not read; a newer cascow may");
     }
-    if *store != STORE_FILES || rest[..3] != [0; 3] || rest[7..] != [0; 8] {
+    let store =
+        [StoreKind::Files, StoreKind::Segments].into_iter().find(|kind| store_id(*kind) == *store);
+    let Some(store) = store else {
+        return refuse("its kind of store is unknown to this build; a newer cascow may know it");
+    };
+    if rest[..3] != [0; 3] || rest[7..] != [0; 8] {
         return refuse("it uses features that this build does not know; a newer cascow may");
     }
     match HashKind::from_id(*kind) {
-        Ok(kind) => Ok(kind),
+        Ok(kind) => Ok((kind, store)),
         Err(_) => refuse("unknown hash function"),
     }
 }

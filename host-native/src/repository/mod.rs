@@ -26,7 +26,7 @@ use cascow_core::snapshot::State;
 use rustix::fs::FlockOperation;
 
 use crate::Error;
-use crate::store::FilesystemStore;
+use crate::store::{Store, StoreKind};
 
 pub use labels::Label;
 
@@ -40,15 +40,15 @@ pub const MIN_PREFIX_DIGITS: usize = 6;
 #[derive(Debug)]
 pub struct Repository {
     dir: PathBuf,
-    store: FilesystemStore,
+    store: Store,
 }
 
 impl Repository {
-    /// Makes the repository `dir/.cascow`, and `dir` if need be.
+    /// Makes the repository `dir/.cascow`, and `dir` if need be, with this kind of store.
     ///
     /// # Errors
     /// [`Error::Misuse`] if there is one already, [`Error::Io`].
-    pub fn init(dir: &Path, kind: HashKind) -> Result<Self, Error> {
+    pub fn init(dir: &Path, kind: HashKind, store: StoreKind) -> Result<Self, Error> {
         let dir = dir.join(DIR_NAME);
         let (format, history) = (dir.join("format"), dir.join("snapshots"));
         // The history counts as well: a repository that lost its format must not lose that too.
@@ -59,7 +59,7 @@ impl Repository {
             fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
         history::create(&history)?;
-        format::write(&format, kind)?;
+        format::write(&format, kind, store)?;
         Self::open(&dir)
     }
 
@@ -74,8 +74,8 @@ impl Repository {
             std::io::ErrorKind::NotFound => Error::NoRepository { path: dir.clone() },
             _ => Error::io("open", &dir)(error),
         })?;
-        let kind = format::read(&dir.join("format"))?;
-        let store = FilesystemStore::new(kind, dir.join("objects"));
+        let (hash, kind) = format::read(&dir.join("format"))?;
+        let store = Store::open(kind, hash, &dir.join("objects"))?;
         Ok(Self { dir, store })
     }
 
@@ -96,7 +96,7 @@ impl Repository {
     }
 
     /// Where its objects are.
-    pub fn store(&self) -> &FilesystemStore {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
@@ -108,7 +108,7 @@ impl Repository {
     /// Stores a state as a snapshot and makes it durable; not yet in the history.
     ///
     /// # Errors
-    /// Those of [`record::write`] and [`FilesystemStore::sync`].
+    /// Those of [`record::write`] and [`Store::sync`].
     pub fn write_snapshot(
         &self,
         state: &State,

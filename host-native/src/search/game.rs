@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::{Action, Latencies, Score};
 use crate::Error;
 use crate::command::{self, End, Limits};
-use crate::store::FilesystemStore;
+use crate::store::Store;
 use crate::workspace::{Workshop, Workspace};
 
 /// A position: a state, and which actions are used up on the way to it.
@@ -65,7 +65,7 @@ pub(super) struct Tally {
 
 /// The workspace, its actions, and all that is known of its states.
 pub(super) struct WorkspaceGame<'a> {
-    store: &'a FilesystemStore,
+    store: &'a Store,
     workshop: &'a Workshop,
     actions: &'a [Action],
     /// The actions' places in the order in which they are offered: the seed decides.
@@ -89,7 +89,7 @@ pub(super) struct WorkspaceGame<'a> {
 
 impl<'a> WorkspaceGame<'a> {
     pub(super) fn new(
-        store: &'a FilesystemStore,
+        store: &'a Store,
         workshop: &'a Workshop,
         plan: &Plan<'a>,
         limits: Limits<'a>,
