@@ -110,7 +110,11 @@ impl Workshop {
     ///
     /// # Errors
     /// Those of [`directory::checkout`].
-    pub fn fork<S: ObjectStore>(&self, state: &State, store: &S) -> Result<Workspace, Error> {
+    pub fn fork<S: ObjectStore + Sync>(
+        &self,
+        state: &State,
+        store: &S,
+    ) -> Result<Workspace, Error> {
         let dir = TempDir::with_prefix_in("", self.dir.path())
             .map_err(Error::io("write in", self.dir.path()))?;
         let inode = inode(dir.path())?;
@@ -160,7 +164,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the directory is gone, else those of [`directory::scan`].
-    pub fn seal<S: ObjectStore>(&self, store: &S) -> Result<Scan, Error> {
+    pub fn seal<S: ObjectStore + Sync>(&self, store: &S) -> Result<Scan, Error> {
         // A link or another directory in its place is not what was forked, and may lead anywhere.
         if inode(self.path()).ok() != Some(self.inode) {
             return Err(Error::Unavailable(

@@ -74,9 +74,12 @@ impl Output {
         }
     }
 
-    /// A bar of bytes done, on a terminal.
+    /// A bar of bytes done, their rate and the time left, on a terminal; its message is the number of entries done.
     pub(crate) fn byte_bar(&self, verb: &'static str) -> ProgressBar {
-        self.bar(verb, "{prefix} {pos} entries, {msg}, {elapsed}")
+        self.bar(
+            verb,
+            "{prefix} [{wide_bar}] {bytes}/{total_bytes}, {msg} entries, {bytes_per_sec}, {eta} left",
+        )
     }
 
     /// A line of figures, on a terminal.

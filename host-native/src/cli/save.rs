@@ -35,12 +35,18 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     };
     let bar = output.byte_bar("saving");
     let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
-    bar.set_message("writing to the disk");
+    bar.set_prefix("writing to the disk");
     let mut written = repository.write_snapshot(&scan.state, parent)?;
     repository.publish(&written.snapshot, args.label.as_ref())?;
     bar.finish_and_clear();
 
     written.added += scan.added;
+    for path in &scan.unsettled {
+        output.message(&format!(
+            "{} changed each time it was read; what was saved of it may be of several moments",
+            printable(path)
+        ));
+    }
     for skipped in &scan.skipped {
         output.message(&format!("left out {}: {}", printable(&skipped.path), skipped.reason));
     }
@@ -53,6 +59,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
             item
         })
         .collect();
+    let unsettled: Vec<_> = scan.unsettled.iter().map(|path| JsonPath::new(path)).collect();
     let answer = json!({
         "snapshot": written.snapshot.to_string(),
         "root": written.record.root.to_string(),
@@ -61,6 +68,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
         "new_objects": written.added.objects,
         "new_bytes": written.added.bytes,
         "skipped": skipped,
+        "unsettled": unsettled,
     });
     output.answer(&answer, || {
         format!(
@@ -97,11 +105,16 @@ pub(super) fn checkout(
 
 /// Moves a bar as entries and bytes go by.
 fn observer(bar: &ProgressBar) -> impl FnMut(Progress) {
-    let mut bytes = 0;
-    move |progress| {
-        bytes += progress.bytes;
-        bar.inc(progress.entries);
-        bar.set_message(HumanBytes(bytes).to_string());
+    let mut done = 0;
+    move |progress| match progress {
+        Progress::Total { bytes } => bar.set_length(bytes),
+        Progress::Step { entries, bytes } => {
+            bar.inc(bytes);
+            if entries > 0 {
+                done += entries;
+                bar.set_message(done.to_string());
+            }
+        }
     }
 }
 

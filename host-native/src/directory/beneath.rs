@@ -44,10 +44,41 @@ impl Beneath {
     pub(super) fn full_path(&self, path: &[u8]) -> PathBuf {
         self.path.join(super::os_path(path))
     }
+
+    /// For `map_err`: what was tried on which path.
+    pub(super) fn fail(
+        &self,
+        operation: &'static str,
+        path: &[u8],
+    ) -> impl FnOnce(Errno) -> Error + use<> {
+        Error::io(operation, self.full_path(path))
+    }
 }
 
 impl AsFd for Beneath {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Opens the directories that hold a sequence of paths. Keeps the last one: the next path is often there too.
+#[derive(Debug)]
+pub(super) struct Parents<'a> {
+    top: &'a Beneath,
+    current: Option<(Vec<u8>, OwnedFd)>,
+}
+
+impl<'a> Parents<'a> {
+    pub(super) fn new(top: &'a Beneath) -> Self {
+        Self { top, current: None }
+    }
+
+    /// The directory at a relative path; the empty path is the top.
+    pub(super) fn open(&mut self, path: &[u8]) -> Result<&OwnedFd, Errno> {
+        if self.current.as_ref().is_none_or(|(current, _)| current != path) {
+            self.current = Some((path.to_vec(), self.top.directory(path)?));
+        }
+        // UNWRAP: set just above.
+        Ok(&self.current.as_ref().expect("the directory is open").1)
     }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use cascow_core::blob::{Blob, BlobReader};
+use cascow_core::blob::{Blob, BlobId, BlobReader};
 use cascow_core::entry::{Entry, EntryKind, Note, Xattr};
 use cascow_core::snapshot::State;
 use cascow_core::store::ObjectStore;
@@ -16,8 +16,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::beneath::Beneath;
-use super::{Observer, Progress, split};
+use super::beneath::{Beneath, Parents};
+use super::{Observer, Progress, split, workers};
 use crate::Error;
 
 /// What a checkout wrote.
@@ -30,12 +30,12 @@ pub struct Checkout {
 }
 
 /// Writes a state into a new or empty directory. The whole state is checked before anything is written; if writing fails, what
-/// was written is removed again. O(size).
+/// was written is removed again. A thread for each core, if there is enough to do. O(size).
 ///
 /// # Errors
 /// [`Error::Workspace`] if the state is not a directory tree, [`Error::Misuse`] if the directory holds something,
 /// [`Error::Blob`] if a content is missing or damaged, [`Error::Io`].
-pub fn checkout<S: ObjectStore>(
+pub fn checkout<S: ObjectStore + Sync>(
     state: &State,
     store: &S,
     dir: &Path,
@@ -43,7 +43,7 @@ pub fn checkout<S: ObjectStore>(
 ) -> Result<Checkout, Error> {
     let entries = workspace::entries(state)?;
     let is_new = claim(dir)?;
-    let written = Writer::new(dir, store, observe).and_then(|writer| writer.write_all(&entries));
+    let written = write_all(dir, store, &entries, observe);
     if written.is_err() {
         // The first error is the one to tell; what cannot be removed either stays behind.
         let _ = if is_new { super::remove(dir) } else { super::remove::remove_contents(dir) };
@@ -68,65 +68,91 @@ fn claim(dir: &Path) -> Result<bool, Error> {
     }
 }
 
+/// Writes all entries. Directories are made first and get their own mode and times last, when all that they hold is written;
+/// what is in them is written by several threads in between. Of several errors, the first in this order is told.
+fn write_all<S: ObjectStore + Sync>(
+    dir: &Path,
+    store: &S,
+    entries: &[WorkspaceEntry<'_>],
+    observe: Observer<'_>,
+) -> Result<Checkout, Error> {
+    let top = Beneath::open(dir)?;
+    let mut directories = Vec::new();
+    let mut links = Vec::new();
+    let mut others = Vec::new();
+    for entry in entries {
+        match &entry.entry {
+            Entry { links: Some(first), .. } if first != entry.path => links.push(entry),
+            Entry { kind: EntryKind::Directory, .. } => directories.push(entry),
+            _ => others.push(entry),
+        }
+    }
+    // A hostile state may claim any lengths.
+    let lens = others.iter().filter_map(|entry| entry.entry.content()).map(BlobId::len);
+    let bytes = lens.fold(0, u64::saturating_add);
+    observe(Progress::Total { bytes });
+    let step = Progress::Step { entries: 1, bytes: 0 };
+
+    let mut writer = Writer::new(&top, store);
+    for entry in &directories {
+        writer.write(entry, observe)?;
+        observe(step);
+    }
+    let threads = workers::threads_for(others.len(), bytes);
+    let job = |writer: &mut Writer<'_, S>, entry: &&WorkspaceEntry<'_>, observe: Observer<'_>| {
+        writer.write(entry, observe)?;
+        observe(step);
+        Ok(())
+    };
+    workers::map(threads, &others, || Writer::new(&top, store), job, observe)?;
+    for entry in &links {
+        writer.link(entry)?;
+        observe(step);
+    }
+    for WorkspaceEntry { path, entry, note } in directories.into_iter().rev() {
+        let fd = top.directory(path).map_err(top.fail("open", path))?;
+        writer.dresser.dress(&fd, path, entry, note)?;
+    }
+    Ok(Checkout { entries: entries.len() as u64, bytes })
+}
+
+/// One thread's means of writing entries.
 struct Writer<'a, S> {
-    top: Beneath,
+    top: &'a Beneath,
+    parents: Parents<'a>,
     store: &'a S,
-    observe: Observer<'a>,
-    is_root: bool,
-    /// The directory of the entry written last: the next one is often there too.
-    current: Option<(Vec<u8>, OwnedFd)>,
-    done: Checkout,
+    dresser: Dresser<'a>,
 }
 
 impl<'a, S: ObjectStore> Writer<'a, S> {
-    fn new(dir: &Path, store: &'a S, observe: Observer<'a>) -> Result<Self, Error> {
-        let is_root = rustix::process::geteuid().is_root();
-        Ok(Self {
-            top: Beneath::open(dir)?,
-            store,
-            observe,
-            is_root,
-            current: None,
-            done: Checkout::default(),
-        })
+    fn new(top: &'a Beneath, store: &'a S) -> Self {
+        Self { top, parents: Parents::new(top), store, dresser: Dresser::new(top) }
     }
 
-    /// Parents come before what they hold, and get their own mode and times only when all of that is written.
-    fn write_all(mut self, entries: &[WorkspaceEntry<'_>]) -> Result<Checkout, Error> {
-        for entry in entries {
-            self.create(entry)?;
-            self.done.entries += 1;
-            (self.observe)(Progress { entries: 1, bytes: 0 });
-        }
-        let directories =
-            entries.iter().rev().filter(|entry| entry.entry.kind == EntryKind::Directory);
-        for WorkspaceEntry { path, entry, note } in directories {
-            let fd = self.top.directory(path).map_err(self.fail("open", path))?;
-            self.dress(&fd, path, entry, note)?;
-        }
-        Ok(self.done)
-    }
-
-    fn create(&mut self, whole: &WorkspaceEntry<'_>) -> Result<(), Error> {
-        let WorkspaceEntry { path, entry, note } = whole;
+    /// Makes a hard link to the group's first path, which is there.
+    fn link(
+        &mut self,
+        WorkspaceEntry { path, entry, .. }: &WorkspaceEntry<'_>,
+    ) -> Result<(), Error> {
+        let first = entry.links.as_deref().unwrap_or_default();
+        let (first_parent, first_name) = split(first);
+        let first_dir = self.top.directory(first_parent).map_err(self.top.fail("open", path))?;
         let (parent, name) = split(path);
-        if self.current.as_ref().is_none_or(|(current, _)| current != parent) {
-            let fd = self.top.directory(parent).map_err(self.fail("open", parent))?;
-            self.current = Some((parent.to_vec(), fd));
-        }
-        // UNWRAP: set just above.
-        let dir = &self.current.as_ref().expect("the parent is open").1;
-        let fail = |operation| self.fail(operation, path);
-        if let Some(first) = entry.links.as_deref().filter(|first| first != path) {
-            let (first_parent, first_name) = split(first);
-            let first_dir = self.top.directory(first_parent).map_err(fail("open"))?;
-            return rustix::fs::linkat(&first_dir, first_name, dir, name, AtFlags::empty())
-                .map_err(fail("link"));
-        }
+        let dir = self.parents.open(parent).map_err(self.top.fail("open", parent))?;
+        rustix::fs::linkat(&first_dir, first_name, dir, name, AtFlags::empty())
+            .map_err(self.top.fail("link", path))
+    }
+
+    /// Writes what is no further name of something. A directory stays to be dressed.
+    fn write(&mut self, whole: &WorkspaceEntry<'_>, observe: Observer<'_>) -> Result<(), Error> {
+        let WorkspaceEntry { path, entry, note } = whole;
+        let (top, dresser) = (self.top, &self.dresser);
+        let (parent, name) = split(path);
+        let dir = self.parents.open(parent).map_err(self.top.fail("open", parent))?;
         match &entry.kind {
             // Until it is dressed at the end, only we may enter it.
             EntryKind::Directory => {
-                rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(fail("create"))
+                rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(top.fail("create", path))
             }
             EntryKind::File(id) => {
                 let flags = OFlags::WRONLY
@@ -135,30 +161,42 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
                     | OFlags::NOFOLLOW
                     | OFlags::CLOEXEC;
                 let fd = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)
-                    .map_err(fail("create"))?;
+                    .map_err(top.fail("create", path))?;
                 let mut file = File::from(fd);
                 let mut content = BlobReader::new(self.store, Blob { id: *id, index: note.index })?;
                 while let Some(chunk) = content.next_chunk()? {
-                    file.write_all(&chunk).map_err(Error::io("write", self.top.full_path(path)))?;
-                    self.done.bytes += chunk.len() as u64;
-                    (self.observe)(Progress { entries: 0, bytes: chunk.len() as u64 });
+                    file.write_all(&chunk).map_err(Error::io("write", top.full_path(path)))?;
+                    observe(Progress::Step { entries: 0, bytes: chunk.len() as u64 });
                 }
-                self.dress(&file, path, entry, note)
+                dresser.dress(&file, path, entry, note)
             }
             EntryKind::Symlink { target } => {
-                rustix::fs::symlinkat(target.as_slice(), dir, name).map_err(fail("create"))?;
-                self.dress_unopened(dir, name, path, None, note)
+                rustix::fs::symlinkat(target.as_slice(), dir, name)
+                    .map_err(top.fail("create", path))?;
+                dresser.dress_unopened(dir, name, path, None, note)
             }
-            EntryKind::Fifo => self.node(dir, name, whole, FileType::Fifo, 0),
+            EntryKind::Fifo => dresser.node(dir, name, whole, FileType::Fifo, 0),
             EntryKind::CharacterDevice { major, minor } => {
                 let device = rustix::fs::makedev(*major, *minor);
-                self.node(dir, name, whole, FileType::CharacterDevice, device)
+                dresser.node(dir, name, whole, FileType::CharacterDevice, device)
             }
             EntryKind::BlockDevice { major, minor } => {
                 let device = rustix::fs::makedev(*major, *minor);
-                self.node(dir, name, whole, FileType::BlockDevice, device)
+                dresser.node(dir, name, whole, FileType::BlockDevice, device)
             }
         }
+    }
+}
+
+/// Gives what was made its attributes, owner, mode and times.
+struct Dresser<'a> {
+    top: &'a Beneath,
+    is_root: bool,
+}
+
+impl<'a> Dresser<'a> {
+    fn new(top: &'a Beneath) -> Self {
+        Self { top, is_root: rustix::process::geteuid().is_root() }
     }
 
     /// A pipe or device.
@@ -171,7 +209,7 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
         device: Dev,
     ) -> Result<(), Error> {
         rustix::fs::mknodat(dir, name, kind, Mode::empty(), device)
-            .map_err(self.fail("create", path))?;
+            .map_err(self.top.fail("create", path))?;
         self.dress_unopened(dir, name, path, Some(entry.mode), note)
     }
 
@@ -180,12 +218,12 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
     fn dress(&self, fd: &impl AsFd, path: &[u8], entry: &Entry, note: &Note) -> Result<(), Error> {
         for Xattr { name, value } in &entry.xattrs {
             rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::CREATE)
-                .map_err(self.fail("set the attributes of", path))?;
+                .map_err(self.top.fail("set the attributes of", path))?;
         }
         self.own(path, note, |uid, gid| rustix::fs::fchown(fd, uid, gid))?;
         rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode.into()))
-            .map_err(self.fail("set the mode of", path))?;
-        rustix::fs::futimens(fd, &times(note)).map_err(self.fail("set the times of", path))
+            .map_err(self.top.fail("set the mode of", path))?;
+        rustix::fs::futimens(fd, &times(note)).map_err(self.top.fail("set the times of", path))
     }
 
     /// The same for what is not opened, since that might follow a link, wait, or do something. Nobody else writes here while
@@ -202,10 +240,10 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
         self.own(path, note, |uid, gid| rustix::fs::chownat(dir, name, uid, gid, nofollow))?;
         if let Some(mode) = mode {
             rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode.into()), AtFlags::empty())
-                .map_err(self.fail("set the mode of", path))?;
+                .map_err(self.top.fail("set the mode of", path))?;
         }
         rustix::fs::utimensat(dir, name, &times(note), nofollow)
-            .map_err(self.fail("set the times of", path))
+            .map_err(self.top.fail("set the times of", path))
     }
 
     /// Sets the owner, if we are root: no one else may give files away.
@@ -220,11 +258,7 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
             return Ok(());
         }
         chown(Some(Uid::from_raw(note.uid)), Some(Gid::from_raw(note.gid)))
-            .map_err(self.fail("set the owner of", path))
-    }
-
-    fn fail(&self, operation: &'static str, path: &[u8]) -> impl FnOnce(Errno) -> Error + use<S> {
-        Error::io(operation, self.top.full_path(path))
+            .map_err(self.top.fail("set the owner of", path))
     }
 }
 

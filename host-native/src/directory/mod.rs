@@ -5,13 +5,18 @@
 //! directory. Both work through file descriptors beneath the directory they were given and never follow a symbolic link in it,
 //! so that neither a hostile state nor a tree that changes meanwhile can lead them elsewhere.
 //!
+//! One thread walks the directories; contents are read and written by as many as the machine has cores, each with a buffer of
+//! its own. How many there are shows in nothing but the time.
+//!
 //! Kept: kinds, permission bits, contents, link targets, `user.*` attributes, hard links, times of modification, owners (set again
 //! only by root). Not kept: the top directory itself, other attributes, times of access, holes. Sockets are left out and reported.
 
 mod beneath;
 mod checkout;
+mod file;
 mod remove;
 mod scan;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -19,16 +24,24 @@ pub use checkout::{Checkout, checkout};
 pub use remove::remove;
 pub use scan::{Scan, ScanOptions, Skipped, scan};
 
-/// Called with every file finished: what was done since the last call.
+/// Called, on the caller's thread, with every step; of a large file there are several.
 pub type Observer<'a> = &'a mut dyn FnMut(Progress);
 
 /// A step of a scan or checkout.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Entries finished.
-    pub entries: u64,
-    /// Bytes of content read or written.
-    pub bytes: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// What there is to do, said once, when it is known.
+    Total {
+        /// Bytes of content to read or write.
+        bytes: u64,
+    },
+    /// What was done since the last step.
+    Step {
+        /// Entries finished.
+        entries: u64,
+        /// Bytes of content read or written; those of a file that is read again count again.
+        bytes: u64,
+    },
 }
 
 /// A path of bytes as a path of the system's.

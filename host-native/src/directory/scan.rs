@@ -2,26 +2,23 @@
 //! A directory, read into a state.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::mem;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use cascow_core::blob::{Added, BlobWriter};
-use cascow_core::entry::{Entry, EntryKind, MODE_BITS, Note, SYMLINK_MODE, Xattr};
+use cascow_core::blob::Added;
+use cascow_core::entry::{Entry, EntryKind, Note, SYMLINK_MODE};
 use cascow_core::snapshot::{State, Value};
 use cascow_core::store::ObjectStore;
 use cascow_core::workspace;
 use globset::GlobSet;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::{Observer, Progress, os_path};
+use super::file::{FileReader, Outcome, Stamp, VANISHED, Version, is_gone, mode, note, xattrs};
+use super::{Observer, Progress, os_path, workers};
 use crate::Error;
-
-/// Bytes read from a file at once.
-const READ_LEN: usize = 256 * 1024;
 
 /// What to leave out of a scan.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +40,8 @@ pub struct Scan {
     pub added: Added,
     /// What could not be part of a state.
     pub skipped: Vec<Skipped>,
+    /// Files that changed each time they were read, ascending: what the state has of each may be of several moments.
+    pub unsettled: Vec<Vec<u8>>,
 }
 
 /// Something that was left out of a scan, other than by a wish.
@@ -54,14 +53,15 @@ pub struct Skipped {
     pub reason: &'static str,
 }
 
-/// Reads a directory into a state and its files' contents into a store. O(size). Memory: the state and a few chunks.
+/// Reads a directory into a state and its files' contents into a store, with a thread for each core if there is enough to do.
+/// O(size). Memory: the state and its paths once more, and some 400 KiB a thread, whatever the files' lengths.
 ///
 /// A file or directory that vanishes while the scan runs is skipped and reported: it is not there any more. One that cannot
-/// be read is an error, since leaving it out would lose it.
+/// be read is an error, since leaving it out would lose it. All directories are walked before the first file is read.
 ///
 /// # Errors
-/// [`Error::Io`] with the path that cannot be read, or whatever the store's `put` reports.
-pub fn scan<S: ObjectStore>(
+/// [`Error::Io`] with the path that cannot be read, or whatever the store's `put` reports: of several, what the walk met first.
+pub fn scan<S: ObjectStore + Sync>(
     dir: &Path,
     store: &S,
     options: &ScanOptions,
@@ -72,63 +72,88 @@ pub fn scan<S: ObjectStore>(
         Ok((stat.st_dev, stat.st_ino))
     };
     let outside = options.outside.iter().map(look).collect::<Result<_, Error>>()?;
+    let top = Beneath::open(dir)?;
     let mut scanner = Scanner {
-        top: Beneath::open(dir)?,
-        store,
+        top: &top,
         exclude: &options.exclude,
         outside,
         observe,
-        buffer: vec![0; READ_LEN],
         scan: Scan::default(),
         groups: HashMap::new(),
         pending: vec![Vec::new()],
+        files: Vec::new(),
     };
-    while let Some(path) = scanner.pending.pop() {
-        scanner.directory(&path)?;
+    scanner.walk()?;
+    let bytes = total_len(&scanner.files);
+    (scanner.observe)(Progress::Total { bytes });
+    while !scanner.files.is_empty() {
+        scanner.read_files(store)?;
     }
-    scanner.finish()
+    Ok(scanner.finish())
 }
 
-struct Scanner<'a, S> {
-    top: Beneath,
-    store: &'a S,
+struct Scanner<'a> {
+    top: &'a Beneath,
     exclude: &'a GlobSet,
     /// Directories to leave out, by device and inode.
     outside: HashSet<(u64, u64)>,
     observe: Observer<'a>,
-    buffer: Vec<u8>,
     scan: Scan,
-    /// Files with several names, by device and inode: the first one's entry, and all their paths.
+    /// What has several names, by device and inode.
     groups: HashMap<(u64, u64), Group>,
-    /// Directories still to be read.
+    /// Directories still to be walked.
     pending: Vec<Vec<u8>>,
+    /// Files still to be read, in the order in which they were met.
+    files: Vec<FoundFile>,
 }
 
+/// A regular file that the walk met.
+struct FoundFile {
+    path: Vec<u8>,
+    stamp: Stamp,
+    is_linked: bool,
+}
+
+/// Bytes of files together, as far as 64 bits go: sparse files may claim any lengths.
+fn total_len(files: &[FoundFile]) -> u64 {
+    files.iter().map(|file| file.stamp.len).fold(0, u64::saturating_add)
+}
+
+/// A group of hard links.
 struct Group {
-    entry: Entry,
-    note: Note,
+    /// All paths, in the order in which they were met. A file is read by the first.
     paths: Vec<Vec<u8>>,
+    /// What they all are; `None` until the file is read.
+    content: Option<(Entry, Note)>,
 }
 
-impl<S: ObjectStore> Scanner<'_, S> {
+impl Scanner<'_> {
+    /// Takes in all that is no regular file, and lists the files.
+    fn walk(&mut self) -> Result<(), Error> {
+        while let Some(path) = self.pending.pop() {
+            self.directory(&path)?;
+        }
+        Ok(())
+    }
+
     fn directory(&mut self, path: &[u8]) -> Result<(), Error> {
         let dir = match self.top.directory(path) {
             Ok(dir) => dir,
             Err(errno) => return self.vanished_or(errno, "open", path),
         };
         if !path.is_empty() {
-            let stat = rustix::fs::fstat(&dir).map_err(self.fail("look at", path))?;
+            let stat = rustix::fs::fstat(&dir).map_err(self.top.fail("look at", path))?;
             if self.outside.contains(&(stat.st_dev, stat.st_ino)) {
                 return Ok(());
             }
-            let xattrs = self.xattrs(&dir, path)?;
+            let xattrs = xattrs(&dir, self.top, path)?;
             let entry =
                 Entry { kind: EntryKind::Directory, mode: mode(&stat), xattrs, links: None };
             self.insert(path, &entry, &note(&stat));
         }
-        let listing = Dir::read_from(&dir).map_err(self.fail("list", path))?;
+        let listing = Dir::read_from(&dir).map_err(self.top.fail("list", path))?;
         for item in listing {
-            let item = item.map_err(self.fail("list", path))?;
+            let item = item.map_err(self.top.fail("list", path))?;
             let name = item.file_name().to_bytes();
             if name != b"." && name != b".." {
                 let child = if path.is_empty() { name.to_vec() } else { [path, name].join(&b'/') };
@@ -159,138 +184,109 @@ impl<S: ObjectStore> Scanner<'_, S> {
             return Ok(());
         }
         let inode = (stat.st_dev, stat.st_ino);
-        if stat.st_nlink > 1
-            && let Some(group) = self.groups.get_mut(&inode)
-        {
+        let is_linked = stat.st_nlink > 1;
+        if is_linked && let Some(group) = self.groups.get_mut(&inode) {
             group.paths.push(path);
             return Ok(());
         }
-        let found = match kind {
-            FileType::RegularFile => self.file(dir, name, &path)?,
+        let kind = match kind {
+            FileType::RegularFile => {
+                if is_linked {
+                    self.groups.insert(inode, Group { paths: vec![path.clone()], content: None });
+                }
+                self.files.push(FoundFile { path, stamp: Stamp::of(&stat), is_linked });
+                return Ok(());
+            }
             FileType::Symlink => match rustix::fs::readlinkat(dir, name, Vec::new()) {
-                Ok(target) => Some((
-                    EntryKind::Symlink { target: target.into_bytes() },
-                    Vec::new(),
-                    note(&stat),
-                )),
+                Ok(target) => EntryKind::Symlink { target: target.into_bytes() },
                 Err(errno) => return self.vanished_or(errno, "read", &path),
             },
-            FileType::Fifo => Some((EntryKind::Fifo, Vec::new(), note(&stat))),
+            FileType::Fifo => EntryKind::Fifo,
             FileType::CharacterDevice | FileType::BlockDevice => {
                 let (major, minor) =
                     (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-                let kind = if kind == FileType::BlockDevice {
+                if kind == FileType::BlockDevice {
                     EntryKind::BlockDevice { major, minor }
                 } else {
                     EntryKind::CharacterDevice { major, minor }
-                };
-                Some((kind, Vec::new(), note(&stat)))
+                }
+            }
+            FileType::Socket => {
+                self.skip(path, "a socket");
+                return Ok(());
             }
             _ => {
-                self.skip(
-                    path,
-                    if kind == FileType::Socket { "a socket" } else { "of unknown kind" },
-                );
+                self.skip(path, "of unknown kind");
                 return Ok(());
             }
         };
-        let Some((kind, xattrs, note)) = found else { return Ok(()) };
         let mode =
             if matches!(kind, EntryKind::Symlink { .. }) { SYMLINK_MODE } else { mode(&stat) };
-        let entry = Entry { kind, mode, xattrs, links: None };
-        if stat.st_nlink > 1 {
-            self.groups.insert(inode, Group { entry, note, paths: vec![path] });
+        let entry = Entry { kind, mode, xattrs: Vec::new(), links: None };
+        let note = note(&stat);
+        if is_linked {
+            self.groups.insert(inode, Group { paths: vec![path], content: Some((entry, note)) });
         } else {
             self.insert(&path, &entry, &note);
         }
         Ok(())
     }
 
-    /// A regular file's content, attributes and note; `None` if it vanished.
-    fn file(
-        &mut self,
-        dir: &OwnedFd,
-        name: &[u8],
-        path: &[u8],
-    ) -> Result<Option<(EntryKind, Vec<Xattr>, Note)>, Error> {
-        // NONBLOCK: should a pipe have taken the file's place, opening it must not wait for a writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-            Ok(fd) => File::from(fd),
-            Err(errno) => return self.vanished_or(errno, "open", path).map(|()| None),
-        };
-        let stat = rustix::fs::fstat(&file).map_err(self.fail("look at", path))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            self.skip(path.to_vec(), "changed its kind while it was read");
-            return Ok(None);
+    /// Reads the files that are listed. Should a hard link's first path have vanished, the next one is listed in its place.
+    fn read_files<S: ObjectStore + Sync>(&mut self, store: &S) -> Result<(), Error> {
+        let files = mem::take(&mut self.files);
+        let outcomes = workers::map(
+            workers::threads_for(files.len(), total_len(&files)),
+            &files,
+            || FileReader::new(self.top, store),
+            |reader, file, observe| reader.read(&file.path, observe),
+            self.observe,
+        )?;
+        for (file, outcome) in files.into_iter().zip(outcomes) {
+            self.take(file, outcome);
         }
-        let mut writer = BlobWriter::new(self.store);
-        let mut len = 0;
-        loop {
-            let count = match file.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::io("read", self.top.full_path(path))(error)),
-            };
-            writer.write(&self.buffer[..count])?;
-            len += count as u64;
-            (self.observe)(Progress { entries: 0, bytes: count as u64 });
-        }
-        let (blob, added) = writer.finish()?;
-        self.scan.bytes += len;
-        self.scan.added += added;
-        let xattrs = self.xattrs(&file, path)?;
-        Ok(Some((EntryKind::File(blob.id), xattrs, Note { index: blob.index, ..note(&stat) })))
+        Ok(())
     }
 
-    /// The `user.*` attributes, ascending by name; none where the filesystem has none.
-    fn xattrs(&self, fd: &impl AsFd, path: &[u8]) -> Result<Vec<Xattr>, Error> {
-        let fail = |errno| Err(self.fail("read the attributes of", path)(errno));
-        let mut names = Vec::new();
-        loop {
-            match rustix::fs::flistxattr_query(fd) {
-                Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-                Ok(_) => {}
-                Err(errno) => return fail(errno),
-            }
-            names.resize(64 * 1024, 0); // XATTR_LIST_MAX: no list is longer
-            match rustix::fs::flistxattr(fd, &mut names[..]) {
-                Ok(len) => {
-                    names.truncate(len);
-                    break;
+    fn take(&mut self, FoundFile { path, stamp, is_linked }: FoundFile, outcome: Outcome) {
+        let inode = (stamp.device, stamp.inode);
+        match outcome {
+            Outcome::Read { version, added, is_settled } => {
+                let Version { entry, note, .. } = *version;
+                self.scan.added += added;
+                self.scan.bytes += entry.content().map_or(0, |content| content.len());
+                if !is_settled {
+                    self.scan.unsettled.push(path.clone());
                 }
-                Err(Errno::RANGE) => {}
-                Err(errno) => return fail(errno),
+                match self.groups.get_mut(&inode) {
+                    Some(group) if is_linked => group.content = Some((entry, note)),
+                    _ => self.write(&path, &entry, &note),
+                }
+            }
+            Outcome::Gone(reason) => {
+                if is_linked && let Some(group) = self.groups.get_mut(&inode) {
+                    group.paths.remove(0);
+                    if let Some(next) = group.paths.first() {
+                        self.files.push(FoundFile { path: next.clone(), stamp, is_linked });
+                    }
+                }
+                self.skip(path, reason);
             }
         }
-        let mut xattrs = Vec::new();
-        for name in names.split(|byte| *byte == 0).filter(|name| name.starts_with(b"user.")) {
-            let mut value = vec![0; 64 * 1024]; // XATTR_SIZE_MAX: no value is longer
-            match rustix::fs::fgetxattr(fd, name, &mut value[..]) {
-                Ok(len) => value.truncate(len),
-                Err(Errno::NODATA) => continue,
-                Err(errno) => return fail(errno),
-            }
-            xattrs.push(Xattr { name: name.to_vec(), value });
-        }
-        xattrs.sort();
-        Ok(xattrs)
     }
 
     fn insert(&mut self, path: &[u8], entry: &Entry, note: &Note) {
-        self.scan
-            .state
-            .write(path, Value { bytes: entry.encode().into(), note: note.encode().into() });
-        (self.observe)(Progress { entries: 1, bytes: 0 });
+        self.write(path, entry, note);
+        (self.observe)(Progress::Step { entries: 1, bytes: 0 });
+    }
+
+    fn write(&mut self, path: &[u8], entry: &Entry, note: &Note) {
+        let value = Value { bytes: entry.encode().into(), note: note.encode().into() };
+        self.scan.state.write(path, value);
     }
 
     fn skip(&mut self, path: Vec<u8>, reason: &'static str) {
         self.scan.skipped.push(Skipped { path, reason });
-    }
-
-    fn fail(&self, operation: &'static str, path: &[u8]) -> impl FnOnce(Errno) -> Error + use<S> {
-        Error::io(operation, self.top.full_path(path))
     }
 
     /// What was listed and is not there any more is skipped; any other failure is one.
@@ -300,43 +296,28 @@ impl<S: ObjectStore> Scanner<'_, S> {
         operation: &'static str,
         path: &[u8],
     ) -> Result<(), Error> {
-        // NOTDIR, LOOP, XDEV: a directory of the path became a file or a link meanwhile.
-        if matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV)
-            && !path.is_empty()
-        {
-            self.skip(path.to_vec(), "vanished while the directory was read");
+        if is_gone(errno) && !path.is_empty() {
+            self.skip(path.to_vec(), VANISHED);
             Ok(())
         } else {
-            Err(self.fail(operation, path)(errno))
+            Err(self.top.fail(operation, path)(errno))
         }
     }
 
     /// Names each group of hard links after its first path.
-    fn finish(mut self) -> Result<Scan, Error> {
-        for (_, Group { entry, note, mut paths }) in std::mem::take(&mut self.groups) {
+    fn finish(mut self) -> Scan {
+        for (_, Group { mut paths, content }) in mem::take(&mut self.groups) {
+            let Some((entry, note)) = content else { continue };
             paths.sort();
             // One path of several: the others are outside the directory.
             let links = if paths.len() > 1 { paths.first().cloned() } else { None };
             let entry = Entry { links, ..entry };
             for path in paths {
-                self.insert(&path, &entry, &note);
+                self.write(&path, &entry, &note);
             }
         }
         self.scan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(self.scan)
-    }
-}
-
-fn mode(stat: &Stat) -> u16 {
-    u16::try_from(stat.st_mode & u32::from(MODE_BITS)).unwrap_or(MODE_BITS)
-}
-
-fn note(stat: &Stat) -> Note {
-    Note {
-        mtime_secs: stat.st_mtime,
-        mtime_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        index: None,
+        self.scan.unsettled.sort();
+        self.scan
     }
 }
