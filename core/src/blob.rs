@@ -319,13 +319,16 @@ pub fn prove_range<S: ObjectStore + ?Sized>(
     proof.ok_or(BlobError::TooLong)
 }
 
-/// Writes a value that arrives in pieces. Holds at most 64 KiB of the value, and two chunks' bytes, 16 KiB, of each list above it.
+/// Writes a value that arrives in pieces. Holds at most 64 KiB of the value, and two chunks' bytes, 16 KiB, of each list
+/// above it.
 #[derive(Debug)]
 pub struct BlobWriter<'s, S: ?Sized> {
     store: &'s S,
     levels: Vec<Level>,
     list: ListHasher,
     added: Added,
+    /// Bytes were lost on the way to the store.
+    has_failed: bool,
 }
 
 /// The bytes of one level that are not yet stored: of the value (level 0), or of the list of the chunks of the level below.
@@ -341,35 +344,34 @@ impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
     /// Begins a value.
     pub fn new(store: &'s S) -> Self {
         let list = ListHasher::new(store.hash_kind());
-        Self { store, levels: alloc::vec![Level::default()], list, added: Added::default() }
+        Self {
+            store,
+            levels: alloc::vec![Level::default()],
+            list,
+            added: Added::default(),
+            has_failed: false,
+        }
     }
 
-    /// Appends bytes. O(n): each byte is chunked, hashed, compressed. The more bytes at a time, the fewer are copied: a value that
-    /// is written at once nearly none.
+    /// Appends bytes. O(n): each byte is chunked, hashed, compressed. The more bytes at a time, the fewer are copied: a
+    /// value that is written at once nearly none.
     ///
     /// # Errors
     /// Whatever the store's `put_many` reports; the value is then to be given up.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
-        while !bytes.is_empty() {
-            if self.levels[0].pending.is_empty() {
-                bytes = self.put_chunks(0, bytes, ChunkSizes::FORMAT.max())?;
-            }
-            let pending = &mut self.levels[0].pending;
-            let (piece, after) = bytes.split_at(bytes.len().min(GATHERED_LEN - pending.len()));
-            pending.extend_from_slice(piece);
-            bytes = after;
-            if pending.len() == GATHERED_LEN {
-                self.cut(0, ChunkSizes::FORMAT.max())?;
-            }
-        }
-        Ok(())
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let written = self.append(bytes);
+        self.has_failed |= written.is_err();
+        written
     }
 
     /// Stores what is left and names the value.
     ///
     /// # Errors
-    /// Whatever the store's `put` reports.
+    /// Whatever the store's `put` reports; [`StoreError::Host`] if writing failed before, for then bytes are missing.
     pub fn finish(mut self) -> Result<(Blob, Added), StoreError> {
+        if self.has_failed {
+            return Err(StoreError::Host("a value whose writing failed cannot be finished".into()));
+        }
         let mut level = 0;
         loop {
             self.cut(level, 1)?;
@@ -391,6 +393,22 @@ impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
                 _ => level += 1,
             }
         }
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            if self.levels[0].pending.is_empty() {
+                bytes = self.put_chunks(0, bytes, ChunkSizes::FORMAT.max())?;
+            }
+            let pending = &mut self.levels[0].pending;
+            let (piece, after) = bytes.split_at(bytes.len().min(GATHERED_LEN - pending.len()));
+            pending.extend_from_slice(piece);
+            bytes = after;
+            if pending.len() == GATHERED_LEN {
+                self.cut(0, ChunkSizes::FORMAT.max())?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores chunks of a level while at least `enough` bytes are pending there, or in the levels above because of that.
@@ -417,7 +435,12 @@ impl<'s, S: ObjectStore + ?Sized> BlobWriter<'s, S> {
                 batch.push(chunk);
                 rest = after;
             }
-            for (put, chunk) in self.store.put_many(&batch)?.into_iter().zip(batch) {
+            let puts = self.store.put_many(&batch)?;
+            if puts.len() != batch.len() {
+                let reason = "the store did not answer for each object that it was given";
+                return Err(StoreError::Host(reason.into()));
+            }
+            for (put, chunk) in puts.into_iter().zip(batch) {
                 // UNWRAP: a chunk is at most 8 KiB.
                 let len = u32::try_from(chunk.len()).expect("a chunk's length fits in 32 bits");
                 self.list_put(level, put, len)?;

@@ -24,7 +24,8 @@
 //! # Features
 //!
 //! `std` (default) lets the hash crates detect processor features where they need it for that; `alloc` brings all but [`hash`],
-//! [`chunk`] and the verification of proofs in [`merkle`]; `sha256` and `blake3` (default) are the hash functions, at least one. No feature changes a byte.
+//! [`chunk`] and the verification of proofs in [`merkle`]; `sha256` and `blake3` (default) are the hash functions, at least
+//! one. No feature changes a byte.
 //!
 //! # What it does not do
 //!

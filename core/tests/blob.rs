@@ -475,3 +475,72 @@ fn a_reader_gives_the_chunks_and_then_nothing() {
     assert_eq!(reader.next_chunk().unwrap(), None);
     assert_eq!(reader.next_chunk().unwrap(), None);
 }
+
+/// Puts through, until it is told to fail or to answer for fewer objects than it was given.
+struct Faulty<'a> {
+    store: &'a MemoryStore,
+    fault: Cell<Option<Fault>>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Fails,
+    AnswersForFewer,
+}
+
+impl ObjectStore for Faulty<'_> {
+    fn hash_kind(&self) -> HashKind {
+        self.store.hash_kind()
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
+        self.store.put(bytes)
+    }
+
+    fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
+        match self.fault.take() {
+            None => self.store.put_many(objects),
+            Some(Fault::Fails) => Err(StoreError::Host("no room".into())),
+            Some(Fault::AnswersForFewer) => self.store.put_many(&objects[1..]),
+        }
+    }
+
+    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
+        self.store.get_within(hash, limit)
+    }
+
+    fn exists(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        self.store.exists(hash)
+    }
+
+    fn delete(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        self.store.delete(hash)
+    }
+
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(ObjectInfo) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.store.for_each(visit)
+    }
+}
+
+/// What a writer lost cannot be missed by whoever goes on regardless.
+#[test]
+fn a_value_whose_writing_failed_is_never_finished() {
+    let store = MemoryStore::new(HashKind::Sha256);
+    for fault in [Fault::Fails, Fault::AnswersForFewer] {
+        let faulty = Faulty { store: &store, fault: Cell::new(None) };
+        let mut writer = BlobWriter::new(&faulty);
+        writer.write(&random(1, 100_000)).unwrap();
+        faulty.fault.set(Some(fault));
+        assert!(matches!(writer.write(&random(2, 200_000)), Err(StoreError::Host(_))));
+        writer.write(&random(3, 1000)).unwrap();
+        assert!(matches!(writer.finish(), Err(StoreError::Host(_))));
+
+        let mut writer = BlobWriter::new(&faulty);
+        writer.write(&random(1, 1000)).unwrap();
+        faulty.fault.set(Some(fault));
+        assert!(matches!(writer.finish(), Err(StoreError::Host(_))));
+    }
+}

@@ -143,8 +143,8 @@ impl IncrementalTrie {
         }
     }
 
-    /// Makes the trie of entries that are there from the first. Nodes come to stand in the order of keys, those of a small subtree side by
-    /// side, which makes later ways through the trie shorter in memory.
+    /// Makes the trie of entries that are there from the first. Nodes come to stand in the order of keys, those of a small
+    /// subtree side by side, which makes later ways through the trie shorter in memory.
     fn build(&mut self, changes: &[(u32, Option<Leaf>)]) {
         let mut entries: Vec<(u32, Leaf)> =
             changes.iter().filter_map(|(number, entry)| Some((*number, (*entry)?))).collect();
@@ -194,8 +194,8 @@ impl IncrementalTrie {
         state::root(self.kind, self.len, &self.top.digest)
     }
 
-    /// A proof of what the state holds under `key`: `value`, or nothing; as [`StateTrie::prove`](super::StateTrie::prove) makes it, byte for byte,
-    /// but without hashing more than key and value. O(log n).
+    /// A proof of what the state holds under `key`: `value`, or nothing; as [`StateTrie::prove`](super::StateTrie::prove)
+    /// makes it, byte for byte, but without hashing more than key and value. O(log n).
     ///
     /// # Errors
     /// [`ProveError::Value`] if the state holds something else; [`ProveError::TooLong`].

@@ -169,8 +169,8 @@ impl Arena {
         Changes::new(self.link(index).touched, &self.node(index).payload)
     }
 
-    /// Gives a snapshot a free slot; its payload is the caller's to write there, lest it be copied once more. The arena must not be
-    /// full.
+    /// Gives a snapshot a free slot; its payload is the caller's to write there, lest it be copied once more. The arena
+    /// must not be full.
     pub(super) fn insert(&mut self, link: Link, depth: u32) -> u32 {
         let at = self.roomy_page();
         let page = &mut self.pages[at];

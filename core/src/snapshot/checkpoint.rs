@@ -371,8 +371,8 @@ fn pays(bound: usize, changes: usize, span: u32) -> bool {
     bound <= times * changes.max(span as usize)
 }
 
-/// The nearest of `steps` snapshots up from `index` that changed the key, or where the steps lead if there is none: above the root,
-/// [`NONE`].
+/// The nearest of `steps` snapshots up from `index` that changed the key, or where the steps lead if there is none: above
+/// the root, [`NONE`].
 #[inline]
 fn find_by_steps(
     arena: &Arena,

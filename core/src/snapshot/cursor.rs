@@ -3,8 +3,8 @@
 //!
 //! It knows for each key where the value stands that its snapshot sees, so that a read is one step; and what each delta on its
 //! path overrode, so that it moves by undoing and redoing the deltas between two snapshots: cost by the path between them, not
-//! by the state. The same holds for its hashed trie, once it was asked for: it costs hashes by what changed since. It borrows nothing:
-//! the tree may grow, and be pruned, while cursors stand in it.
+//! by the state. The same holds for its hashed trie, once it was asked for: it costs hashes by what changed since. It
+//! borrows nothing: the tree may grow, and be pruned, while cursors stand in it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,8 +19,8 @@ use crate::merkle::IncrementalTrie;
 
 /// A view of one snapshot that can be moved to any other of the same tree.
 ///
-/// All methods take the tree that it was made for, and refuse any other. Memory: 8 bytes for each key number of the tree, 16 for each
-/// snapshot and 12 for each change on its path, twice that at most after growing.
+/// All methods take the tree that it was made for, and refuse any other. Memory: 8 bytes for each key number of the tree,
+/// 16 for each snapshot and 12 for each change on its path, twice that at most after growing.
 ///
 /// ```
 /// use cascow_core::snapshot::{Cursor, Edit, SnapshotTree};
@@ -142,9 +142,9 @@ impl Cursor {
         Ok(())
     }
 
-    /// The hashed trie of the state, for its root and for proofs. The first time O(n) hashes for n entries; from then on O(log n) for
-    /// each key that changed on the way since the last time. It is kept, as large as [`IncrementalTrie`] says, by the tree's key
-    /// numbers, with 16 bytes more for each of them.
+    /// The hashed trie of the state, for its root and for proofs. The first time O(n) hashes for n entries; from then on
+    /// O(log n) for each key that changed on the way since the last time. It is kept, as large as [`IncrementalTrie`] says,
+    /// by the tree's key numbers, with 16 bytes more for each of them.
     ///
     /// ```
     /// # #[cfg(feature = "sha256")] {

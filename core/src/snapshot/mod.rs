@@ -2,8 +2,8 @@
 //! States, the deltas between them, and the tree of snapshots.
 //!
 //! A [`State`] maps keys to values. A [`Delta`] turns one state into another: upserts and whiteouts. A snapshot in a
-//! [`SnapshotTree`] is its parent and a delta, and never changes; a [`Cursor`] follows a search through the tree. [`merge`] joins two
-//! descendants of one state.
+//! [`SnapshotTree`] is its parent and a delta, and never changes; a [`Cursor`] follows a search through the tree. [`merge`]
+//! joins two descendants of one state.
 //!
 //! Keys and values are bytes of any meaning; a value may carry a note that is kept beside it and does not count: two values
 //! with equal bytes are the same value, and the state's root commits the bytes alone. Nothing here does I/O; how a state is

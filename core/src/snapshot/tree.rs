@@ -21,8 +21,8 @@ use super::{Change, ChangeKind, Cursor, Edit, State, ValueRef};
 
 /// A snapshot within its tree: the slot it stands in, and which of those that ever stood there it is.
 ///
-/// The tree itself links snapshots by 32 bits. The other half lets the id of a pruned snapshot be refused instead of taken for the
-/// snapshot that has its slot now. An id means nothing in another tree, which cannot always tell.
+/// The tree itself links snapshots by 32 bits. The other half lets the id of a pruned snapshot be refused instead of taken
+/// for the snapshot that has its slot now. An id means nothing in another tree, which cannot always tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId {
     pub(super) index: u32,
@@ -256,9 +256,9 @@ impl SnapshotTree {
         Ok(self.node(id)?.depth)
     }
 
-    /// What `key` maps to in a snapshot. Some twenty steps to the first checkpoint, 3 or 15 tables of each larger span up to the depth, in each
-    /// of which the key is looked up by halving or by its number, and some twenty steps more to the change: O(log² d) at depth d, but
-    /// that a delta much longer than those below it adds as many steps as the root does.
+    /// What `key` maps to in a snapshot. Some twenty steps to the first checkpoint, 3 or 15 tables of each larger span up
+    /// to the depth, in each of which the key is looked up by halving or by its number, and some twenty steps more to the
+    /// change: O(log² d) at depth d, but that a delta much longer than those below it adds as many steps as the root does.
     ///
     /// # Errors
     /// [`TreeError::Unknown`].
@@ -287,8 +287,8 @@ impl SnapshotTree {
         Ok(self.iter(id)?.collect())
     }
 
-    /// How `b` differs from `a`, ascending by key. Costs the k changes between them and their common ancestor: O(k log k), and a read
-    /// for each key that only one side changed; not the state.
+    /// How `b` differs from `a`, ascending by key. Costs the k changes between them and their common ancestor: O(k log k),
+    /// and a read for each key that only one side changed; not the state.
     ///
     /// # Errors
     /// [`TreeError::Unknown`], [`TreeError::Unrelated`].
