@@ -10,6 +10,7 @@ use cascow_core::chunk::ChunkSizesError;
 use cascow_core::entry::EntryError;
 use cascow_core::frame::FrameError;
 use cascow_core::hash::{ContentHash, HashKind, HexError, UnknownHashKind, UnknownHashName};
+use cascow_core::merkle::range::RangeError;
 use cascow_core::merkle::{ListRoot, ProofError, ProveError, StateRoot};
 use cascow_core::record::RecordError;
 use cascow_core::search::SearchError;
@@ -88,6 +89,18 @@ fn errors_of_proofs_say_what_was_expected_and_found() {
 }
 
 #[test]
+fn errors_of_ranges_say_what_was_expected_and_found() {
+    assert_says(&RangeError::Proof(ProofError::Truncated), &["cut off"]);
+    assert_eq!(cause(&RangeError::Proof(ProofError::Truncated)), None);
+    assert_says(&RangeError::Empty, &["without bytes"]);
+    assert_says(&RangeError::Range { start: 12, end: 34 }, &["12", "34"]);
+    assert_says(&RangeError::ChunkLen { expected: 12, found: 34 }, &["12 bytes", "34"]);
+    let (expected, found) = (ContentHash::from_bytes(ONE), ContentHash::from_bytes(TWO));
+    assert_says(&RangeError::Chunk { expected, found }, &[ONES, TWOS]);
+    assert_says(&RangeError::Complete, &["follows the last"]);
+}
+
+#[test]
 fn errors_of_stores_and_values_name_the_object_and_lead_to_the_cause() {
     let hash = ContentHash::from_bytes(TWO);
     let missing = || StoreError::Missing { hash };
@@ -109,6 +122,10 @@ fn errors_of_stores_and_values_name_the_object_and_lead_to_the_cause() {
     let record = RecordError::from(missing());
     assert_eq!(record.to_string(), missing().to_string());
     assert_eq!(cause(&record), Some(missing().to_string()));
+
+    assert_says(&BlobError::Range { start: 5, end: 9, len: 7 }, &["5", "9", "7 bytes"]);
+    assert_says(&BlobError::OneChunk { hash }, &[TWOS]);
+    assert_says(&BlobError::TooLong, &["chunks"]);
 
     let list = BlobId::List { root: ListRoot::from_bytes(ONE), len: 9000 };
     assert_eq!(list.to_string(), ONES);
@@ -146,6 +163,7 @@ fn errors_of_snapshots_name_them_and_what_disagrees() {
     let b = tree.create([]).unwrap();
     assert_says(&TreeError::Unknown { id: b }, &["1"]);
     assert_says(&TreeError::Unrelated { a, b }, &["0", "1"]);
+    assert_says(&TreeError::Foreign, &["another tree"]);
     assert_says(&TreeError::Full, &["full", "prune"]);
     assert_says(&TreeError::TooLong, &["1073741823 bytes", "split"]);
 }
