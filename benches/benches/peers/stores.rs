@@ -198,11 +198,14 @@ fn gets<'a>(contender: &'a dyn Contender, held: &'a [ContentHash]) -> Contestant
     })
 }
 
+/// A peer's name, and how it is begun.
+type Peer = (&'static str, fn() -> Box<dyn Contender>);
+
 pub(crate) fn run(report: &mut Report) {
     let noise = crate::noise(1, HELD * BATCH * LEN);
     let objects: Vec<&[u8]> = noise.chunks(LEN).collect();
     let held = names(&objects);
-    let peers: [(&str, fn() -> Box<dyn Contender>); 3] = [
+    let peers: [Peer; 3] = [
         ("LMDB alone", || Box::new(Lmdb::new())),
         ("redb 4", || Box::new(Redb::new())),
         ("fjall 3", || Box::new(Fjall::new())),
