@@ -136,16 +136,23 @@ fn what_a_write_added_is_what_the_store_grew_by() {
     }
 }
 
-/// A store that counts what is read from it, and in which one object may be damaged.
+/// A store that counts what is read from it, in which one object may be damaged, and whose next `put_many` may go wrong.
 struct Probe<'a> {
     store: &'a MemoryStore,
     damaged: Option<ContentHash>,
     gets: Cell<u64>,
+    fault: Cell<Option<Fault>>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Fails,
+    AnswersForFewer,
 }
 
 impl<'a> Probe<'a> {
     fn new(store: &'a MemoryStore) -> Self {
-        Self { store, damaged: None, gets: Cell::new(0) }
+        Self { store, damaged: None, gets: Cell::new(0), fault: Cell::new(None) }
     }
 }
 
@@ -156,6 +163,14 @@ impl ObjectStore for Probe<'_> {
 
     fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
         self.store.put(bytes)
+    }
+
+    fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
+        match self.fault.take() {
+            None => self.store.put_many(objects),
+            Some(Fault::Fails) => Err(StoreError::Host("no room".into())),
+            Some(Fault::AnswersForFewer) => self.store.put_many(&objects[1..]),
+        }
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
@@ -476,61 +491,12 @@ fn a_reader_gives_the_chunks_and_then_nothing() {
     assert_eq!(reader.next_chunk().unwrap(), None);
 }
 
-/// Puts through, until it is told to fail or to answer for fewer objects than it was given.
-struct Faulty<'a> {
-    store: &'a MemoryStore,
-    fault: Cell<Option<Fault>>,
-}
-
-#[derive(Clone, Copy)]
-enum Fault {
-    Fails,
-    AnswersForFewer,
-}
-
-impl ObjectStore for Faulty<'_> {
-    fn hash_kind(&self) -> HashKind {
-        self.store.hash_kind()
-    }
-
-    fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
-        self.store.put(bytes)
-    }
-
-    fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
-        match self.fault.take() {
-            None => self.store.put_many(objects),
-            Some(Fault::Fails) => Err(StoreError::Host("no room".into())),
-            Some(Fault::AnswersForFewer) => self.store.put_many(&objects[1..]),
-        }
-    }
-
-    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
-        self.store.get_within(hash, limit)
-    }
-
-    fn exists(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        self.store.exists(hash)
-    }
-
-    fn delete(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        self.store.delete(hash)
-    }
-
-    fn for_each(
-        &self,
-        visit: &mut dyn FnMut(ObjectInfo) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.store.for_each(visit)
-    }
-}
-
 /// What a writer lost cannot be missed by whoever goes on regardless.
 #[test]
 fn a_value_whose_writing_failed_is_never_finished() {
     let store = MemoryStore::new(HashKind::Sha256);
     for fault in [Fault::Fails, Fault::AnswersForFewer] {
-        let faulty = Faulty { store: &store, fault: Cell::new(None) };
+        let faulty = Probe::new(&store);
         let mut writer = BlobWriter::new(&faulty);
         writer.write(&random(1, 100_000)).unwrap();
         faulty.fault.set(Some(fault));

@@ -4,7 +4,6 @@
 //! Holds frames, not bare bytes, so that reading exercises the same decoding and verification as any other store.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -12,7 +11,7 @@ use hashbrown::HashMap;
 
 use super::{ObjectInfo, ObjectStore, Put, StoreError};
 use crate::frame::{self, Frame};
-use crate::hash::{ContentHash, HASH_LEN, HashKind};
+use crate::hash::{ContentHash, HashKind};
 
 /// Objects in memory. Not `Sync`: one thread at a time.
 #[derive(Clone, Debug)]
@@ -58,9 +57,8 @@ impl ObjectStore for MemoryStore {
     }
 
     fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
-        let mut names = vec![ContentHash::from_bytes([0; HASH_LEN]); objects.len()];
-        self.kind.hash_each(objects, |position, name| names[position] = name);
-        names.into_iter().zip(objects).map(|(name, bytes)| self.put_named(name, bytes)).collect()
+        let named = self.kind.hash_all(objects).into_iter().zip(objects);
+        named.map(|(name, bytes)| self.put_named(name, bytes)).collect()
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {

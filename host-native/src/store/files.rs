@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cascow_core::frame::{self, Frame, FrameError, HEADER_LEN};
-use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
+use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
@@ -97,9 +97,8 @@ impl ObjectStore for FilesystemStore {
     }
 
     fn put_many(&self, objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
-        let mut names = vec![ContentHash::from_bytes([0; HASH_LEN]); objects.len()];
-        self.kind.hash_each(objects, |position, name| names[position] = name);
-        names.into_iter().zip(objects).map(|(name, bytes)| self.put_named(name, bytes)).collect()
+        let named = self.kind.hash_all(objects).into_iter().zip(objects);
+        named.map(|(name, bytes)| self.put_named(name, bytes)).collect()
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
