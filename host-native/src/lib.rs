@@ -7,7 +7,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`error`] | what can go wrong, with path and operation |
-//! | [`replace`] | files that are written whole or not at all |
+//! | [`disk`] | the one way by which a repository reaches the machine |
+//! | [`replace`] | results written where the user says, whole or not at all |
 //! | [`store`] | objects as files, or together in segments |
 //! | [`repository`] | a store, the history of its snapshots, and their labels |
 //! | [`directory`] | directory trees to states and back |
@@ -23,6 +24,7 @@
 
 pub mod command;
 pub mod directory;
+pub mod disk;
 pub mod error;
 pub mod patch;
 pub mod replace;
