@@ -16,12 +16,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cascow_core::frame::{self, Frame, FrameError, HEADER_LEN};
+use cascow_core::frame::{Frame, FrameError, HEADER_LEN, MAX_OBJECT_LEN};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 
 use super::{Damage, DamageKind, Marks, Repaired, Sweep, Swept};
 use crate::Error;
+use crate::codec;
 use crate::disk::{Access, Disk, DiskFile, LinuxDisk, is_temporary, temporary};
 
 /// An object's permissions: whoever may enter the repository may read it, and nobody is invited to write.
@@ -76,7 +77,7 @@ impl FilesystemStore {
 
     fn put_named(&self, hash: ContentHash, bytes: &[u8]) -> Result<Put, StoreError> {
         let path = self.path(&hash);
-        let encode = || frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error });
+        let encode = || codec::encode(bytes).map_err(|error| StoreError::Frame { hash, error });
         if self.refresh(&path)? {
             // A hit is believed only as far as it can be read: a loss of power before a sync may have left a name with nothing
             // behind it, and what is acknowledged must be there. Not aside: what is there may be on its way out.
@@ -101,7 +102,7 @@ impl FilesystemStore {
         frame: &[u8],
         limit: u64,
     ) -> Result<Vec<u8>, StoreError> {
-        let open = || Frame::parse(frame)?.within(limit)?.open(self.kind, hash);
+        let open = || codec::open(&Frame::parse(frame)?.within(limit)?, self.kind, hash);
         open().map_err(|error| StoreError::Frame { hash: *hash, error })
     }
 
@@ -347,8 +348,8 @@ impl FilesystemStore {
             let whole = |place: &Path| -> Result<Option<bool>, Error> {
                 match self.open_object(place) {
                     Ok(Some(file)) => {
-                        let frame = read_frame(&file, place, frame::MAX_OBJECT_LEN)?;
-                        Ok(Some(self.open_frame(hash, &frame, frame::MAX_OBJECT_LEN).is_ok()))
+                        let frame = read_frame(&file, place, MAX_OBJECT_LEN)?;
+                        Ok(Some(self.open_frame(hash, &frame, MAX_OBJECT_LEN).is_ok()))
                     }
                     Ok(None) => Ok(None),
                     Err(Error::NotARepository { .. }) => Ok(Some(false)),
