@@ -7,6 +7,7 @@
 
 mod cache;
 mod files;
+mod names;
 mod segments;
 
 use std::fmt;
