@@ -39,8 +39,8 @@ fn bench() -> Bench {
 fn settle(file: &Path) {
     let changed = |file: &Path| {
         let stat = fs::metadata(file).unwrap();
-        let since =
-            Duration::new(stat.ctime().unsigned_abs(), stat.ctime_nsec().unsigned_abs() as u32);
+        let nanos = u32::try_from(stat.ctime_nsec()).unwrap();
+        let since = Duration::new(stat.ctime().unsigned_abs(), nanos);
         SystemTime::UNIX_EPOCH + since
     };
     while SystemTime::now() < changed(file) + Duration::from_secs(4) {

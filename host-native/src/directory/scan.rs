@@ -157,7 +157,13 @@ impl Walk<'_> {
         }
         let mut listing = RawDir::new(&dir, buffer.spare_capacity_mut());
         while let Some(item) = listing.next() {
-            let item = item.map_err(self.top.fail("list", path))?;
+            let item = match item {
+                Ok(item) => item,
+                // Removed since it was opened: there is nothing more in it.
+                Err(Errno::NOENT) => break,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(self.top.fail("list", path)(errno)),
+            };
             let name = item.file_name().to_bytes();
             if name != b"." && name != b".." {
                 let child = if path.is_empty() { name.to_vec() } else { [path, name].join(&b'/') };
