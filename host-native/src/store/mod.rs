@@ -23,7 +23,9 @@ use crate::Error;
 use crate::disk::{Disk, LinuxDisk};
 
 pub use cache::{CacheStats, Cached, ObjectCache};
-pub use files::{FileMarks, FilesystemStore};
+use files::FileMarks;
+pub use files::FilesystemStore;
+use segments::SegmentMarks;
 pub use segments::{Durability, SegmentStore};
 
 /// The kinds of store that a repository can have.
@@ -78,6 +80,32 @@ pub trait Marks {
     /// # Errors
     /// [`StoreError::Host`] if the host cannot tell.
     fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError>;
+}
+
+/// Marks of whichever store.
+#[derive(Debug)]
+pub struct StoreMarks<'s>(MarksOf<'s>);
+
+#[derive(Debug)]
+enum MarksOf<'s> {
+    Files(FileMarks<'s>),
+    Segments(SegmentMarks<'s>),
+}
+
+impl Marks for StoreMarks<'_> {
+    fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError> {
+        match &mut self.0 {
+            MarksOf::Files(marks) => marks.mark(hash),
+            MarksOf::Segments(marks) => marks.mark(hash),
+        }
+    }
+
+    fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        match &self.0 {
+            MarksOf::Files(marks) => marks.is_marked(hash),
+            MarksOf::Segments(marks) => marks.is_marked(hash),
+        }
+    }
 }
 
 /// What a sweep may remove.
@@ -200,7 +228,7 @@ impl Store {
         match kind {
             StoreKind::Files => Ok(Self::Files(FilesystemStore::open_on(disk, hash, dir))),
             StoreKind::Segments => {
-                let store = SegmentStore::open(hash, dir, Durability::Batch)?;
+                let store = SegmentStore::open_on(disk, hash, dir, Durability::Batch)?;
                 Ok(Self::Segments(Box::new(store)))
             }
         }
@@ -221,21 +249,44 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be read.
-    pub fn marks(&self) -> Result<Box<dyn Marks + '_>, Error> {
-        match self {
-            Self::Files(store) => Ok(Box::new(store.marks())),
-            Self::Segments(_) => Err(Self::not_yet()),
-        }
+    pub fn marks(&self) -> Result<StoreMarks<'_>, Error> {
+        Ok(StoreMarks(match self {
+            Self::Files(store) => MarksOf::Files(store.marks()),
+            Self::Segments(store) => MarksOf::Segments(store.marks()?),
+        }))
     }
 
     /// Removes what is not marked and was put last before a time. Who puts an object meanwhile keeps it.
     ///
     /// # Errors
-    /// [`Error::Io`]; some objects may then be removed.
-    pub fn sweep(&self, marks: &dyn Marks, sweep: &Sweep) -> Result<Swept, Error> {
+    /// [`Error::Misuse`] if the marks are another store's, [`Error::Io`]; some objects may then be removed.
+    pub fn sweep(&self, marks: &StoreMarks<'_>, sweep: &Sweep) -> Result<Swept, Error> {
+        match (self, &marks.0) {
+            (Self::Files(store), MarksOf::Files(marks)) => store.sweep(marks, sweep),
+            (Self::Segments(store), MarksOf::Segments(marks)) => store.sweep(marks, sweep),
+            _ => Err(Error::Misuse("these are the marks of another store".to_owned())),
+        }
+    }
+
+    /// When an object was put last, in seconds since 1970; `None` if it is not there. What is being put counts as put at the end of
+    /// time.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read.
+    pub fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
         match self {
-            Self::Files(store) => store.sweep(marks, sweep),
-            Self::Segments(_) => Err(Self::not_yet()),
+            Self::Files(store) => store.put_last(hash),
+            Self::Segments(store) => store.put_last(hash),
+        }
+    }
+
+    /// Says when the lease began under which objects are put from now on, in seconds since 1970: what is found again is made at
+    /// least as young.
+    pub fn lease_from(&self, start: u64) {
+        match self {
+            // Each hit makes a file young.
+            Self::Files(_) => {}
+            Self::Segments(store) => store.lease_from(start),
         }
     }
 
