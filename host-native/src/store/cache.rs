@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::names::BuildNameHasher;
 
 /// What an object takes beside its bytes: its name, its place in the tables, which grow by doubling and remember names that were
 /// driven out, and two allocations' heads. Changing it changes no format.
@@ -33,7 +35,7 @@ const SHARDS: usize = 16;
 /// Bytes of an object, for lack of better knowledge, by which the tables are laid out.
 const TYPICAL_LEN: u64 = 1024;
 
-type Objects = Cache<ContentHash, Arc<[u8]>, Weight>;
+type Objects = Cache<ContentHash, Arc<[u8]>, Weight, BuildNameHasher>;
 
 /// Decoded, verified objects by name. Any number of threads may use one.
 pub struct ObjectCache {
@@ -71,7 +73,7 @@ impl ObjectCache {
             .ok()
             .filter(|_| shared > 0);
         let objects = options.map(|options| {
-            let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
+            let (hasher, lifecycle) = (BuildNameHasher::default(), DefaultLifecycle::default());
             Cache::with_options(options, Weight, hasher, lifecycle)
         });
         Self { objects, capacity_bytes, hits: Counter::default(), misses: Counter::default() }
@@ -117,10 +119,10 @@ impl ObjectCache {
         Ok(bytes)
     }
 
-    /// Keeps an object that was verified, if there is room. O(1), and what is driven out.
-    pub fn insert(&self, hash: ContentHash, bytes: Arc<[u8]>) {
+    /// Keeps an object that was verified, if there is room. O(n), and what is driven out.
+    pub fn insert(&self, hash: ContentHash, bytes: &[u8]) {
         if let Some(objects) = &self.objects {
-            objects.insert(hash, bytes);
+            objects.insert(hash, bytes.into());
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod cache;
 mod files;
+mod names;
 mod segments;
 
 use std::fmt;
@@ -245,6 +246,15 @@ impl Store {
         }
     }
 
+    /// Says when the lease began under which objects are put from now on, in seconds since 1970.
+    pub fn lease_from(&self, start: u64) {
+        match self {
+            // Each hit is noted on its own file, whenever the lease began.
+            Self::Files(_) => {}
+            Self::Segments(store) => store.lease_from(start),
+        }
+    }
+
     /// An empty set of marks, of those objects that are there.
     ///
     /// # Errors
@@ -297,7 +307,7 @@ impl Store {
     pub fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<u64, Error> {
         match self {
             Self::Files(store) => store.check(found),
-            Self::Segments(_) => Err(Self::not_yet()),
+            Self::Segments(store) => store.check(found),
         }
     }
 
@@ -308,12 +318,8 @@ impl Store {
     pub fn repair(&self, damaged: &[ContentHash], quarantine: &Path) -> Result<Repaired, Error> {
         match self {
             Self::Files(store) => store.repair(damaged, quarantine),
-            Self::Segments(_) => Err(Self::not_yet()),
+            Self::Segments(store) => store.repair(damaged, quarantine),
         }
-    }
-
-    fn not_yet() -> Error {
-        Error::Unavailable("a store of segments cannot do this yet".to_owned())
     }
 
     fn inner(&self) -> &dyn ObjectStore {
