@@ -3,6 +3,7 @@
 
 pub mod program;
 pub mod sandbox;
+pub mod simulated;
 pub mod store_conformance;
 
 /// An object of a process with this seed: every fourth is the same for all of them, some compress, and few are long.
