@@ -175,6 +175,12 @@ impl TableWriter for LmdbWriter<'_> {
         self.pairs.put(&mut self.txn, key, value).map_err(failed)
     }
 
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        // One way down the tree instead of two.
+        let found = self.pairs.get_or_put(&mut self.txn, key, value).map_err(failed)?;
+        Ok(found.map(<[u8]>::to_vec))
+    }
+
     fn delete(&mut self, key: &[u8]) -> io::Result<bool> {
         self.pairs.delete(&mut self.txn, key).map_err(failed)
     }

@@ -293,6 +293,18 @@ pub trait TableWriter {
     /// What the system says.
     fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()>;
 
+    /// Sets a value unless there is one, and then shows that.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        if let Some(found) = self.get(key)? {
+            return Ok(Some(found.to_vec()));
+        }
+        self.put(key, value)?;
+        Ok(None)
+    }
+
     /// Takes a key away; says whether it was there.
     ///
     /// # Errors

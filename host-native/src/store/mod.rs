@@ -5,6 +5,7 @@
 //! has acknowledged. [`FilesystemStore`] is the simple one; [`SegmentStore`] is for many small objects. Which one a repository has
 //! is written in its `format` file; [`Store`] is either.
 
+mod cache;
 mod files;
 mod segments;
 
@@ -17,6 +18,7 @@ use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 
 use crate::Error;
 
+pub use cache::{CacheStats, Cached, ObjectCache};
 pub use files::FilesystemStore;
 pub use segments::{Durability, SegmentStore};
 
