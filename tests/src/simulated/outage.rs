@@ -80,6 +80,12 @@ impl Outage {
         self.found.len()
     }
 
+    /// Counts what another has found, too. What is on machines decides whether they are alike, so the promises of both need not
+    /// be comparable.
+    pub fn add(&mut self, other: &Self) {
+        self.machines.extend(&other.machines);
+    }
+
     /// Shows each machine that may be left if the power is lost now, unless it was shown with the same promise before: a number
     /// that stands for what must be on it.
     pub fn strike(
