@@ -146,7 +146,12 @@ impl Ledger {
             listed.push(object.hash);
             Ok::<_, StoreError>(())
         };
-        store.for_each(list).map_err(|error| format!("the objects: {error}"))?;
+        // A store that cannot say how long a damaged object is ends the list with its name.
+        match store.for_each(list) {
+            Ok(()) => {}
+            Err(StoreError::Frame { hash, .. }) => listed.push(hash),
+            Err(error) => return Err(format!("the objects: {error}")),
+        }
         let unreadable: Vec<_> =
             listed.into_iter().filter(|object| store.get(object).is_err()).collect();
         if unreadable.is_empty() {

@@ -213,7 +213,12 @@ impl Outage {
             }
         }
         while selections.len() < self.most {
-            selections.push(sizes.iter().map(|size| self.below(*size)).collect());
+            // Each second one is all: where any name on the way to a file is lost, it does not matter what is in it.
+            let choice = |size: &usize| match self.random.next_u64().is_multiple_of(2) {
+                true => 1,
+                false => self.below(*size),
+            };
+            selections.push(sizes.iter().map(choice).collect());
         }
         selections
     }

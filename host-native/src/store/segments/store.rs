@@ -218,7 +218,8 @@ impl SegmentStore {
     fn write(&self, writer: &mut Writer) -> Result<(), Error> {
         let (len, end) = {
             let gathered = self.gathered();
-            if let Some(segment) = writer.segment.as_ref().filter(|_| !gathered.records.is_empty()) {
+            if let Some(segment) = writer.segment.as_ref().filter(|_| !gathered.records.is_empty())
+            {
                 segment.write(&gathered.records, gathered.start)?;
             }
             let len = gathered.records.len();
@@ -287,7 +288,8 @@ impl SegmentStore {
         }
         drop(gathered);
         self.sync_segment(writer)?;
-        let segment = writer.segment.as_ref().map(|segment| (segment.number(), segment.end, segment.objects));
+        let segment =
+            writer.segment.as_ref().map(|segment| (segment.number(), segment.end, segment.objects));
         let end = segment.map_or(0, |(_, end, _)| end);
         let gathered = self.gathered();
         let is_written = |appended: &Appended| u64::from(appended.entry.offset) < end;
@@ -358,9 +360,8 @@ impl SegmentStore {
         }
         // The last one could not be left: what is in it comes first.
         self.leave_segment(&mut writer)?;
-        let recover = |number| {
-            recovery::enter(&*self.disk, &self.segments, self.kind, &self.index, number)
-        };
+        let recover =
+            |number| recovery::enter(&*self.disk, &self.segments, self.kind, &self.index, number);
         let segment =
             SegmentWriter::open(&self.disk, &self.segments, self.kind, &self.index, &recover)?;
         let mut gathered = self.gathered_mut();
@@ -493,11 +494,7 @@ impl SegmentStore {
         }
     }
 
-    pub(super) fn read_at(
-        &self,
-        hash: &ContentHash,
-        entry: &Entry,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn read_at(&self, hash: &ContentHash, entry: &Entry) -> Result<Vec<u8>, StoreError> {
         let bytes = self.reader.read(entry)?;
         reader::open(self.kind, hash, entry, &bytes, &self.cache)
     }
@@ -529,7 +526,11 @@ impl SegmentStore {
     }
 
     /// What is known of objects before they are put: `None` if one is new, else whether it must be put all the same, being damaged.
-    fn known(&self, names: &[ContentHash], objects: &[&[u8]]) -> Result<Vec<Option<bool>>, StoreError> {
+    fn known(
+        &self,
+        names: &[ContentHash],
+        objects: &[&[u8]],
+    ) -> Result<Vec<Option<bool>>, StoreError> {
         let mut known = vec![None; names.len()];
         let mut unknown: Vec<ContentHash> = Vec::with_capacity(names.len());
         let mut positions: Vec<usize> = Vec::with_capacity(names.len());
@@ -571,7 +572,8 @@ impl SegmentStore {
     fn put_named(&self, names: &[ContentHash], objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
         self.check_writable()?;
         let known = self.known(names, objects)?;
-        let mut puts: Vec<Put> = names.iter().map(|hash| Put { hash: *hash, added: None }).collect();
+        let mut puts: Vec<Put> =
+            names.iter().map(|hash| Put { hash: *hash, added: None }).collect();
         let mut records = Vec::new();
         // Where in `puts` the objects of the records are.
         let mut positions = Vec::new();
@@ -629,10 +631,7 @@ impl SegmentStore {
     }
 
     /// Appends objects that lie elsewhere once more, and has the index name the new places, unless something else became of them.
-    pub(super) fn relocate(
-        &self,
-        objects: &[(ContentHash, Entry, Vec<u8>)],
-    ) -> Result<(), Error> {
+    pub(super) fn relocate(&self, objects: &[(ContentHash, Entry, Vec<u8>)]) -> Result<(), Error> {
         let mut writer = self.writer()?;
         // What is there already must not be taken for the new places.
         self.publish(&mut writer)?;
