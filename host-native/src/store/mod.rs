@@ -200,7 +200,7 @@ impl Store {
         match kind {
             StoreKind::Files => Ok(Self::Files(FilesystemStore::open_on(disk, hash, dir))),
             StoreKind::Segments => {
-                let store = SegmentStore::open(hash, dir, Durability::Batch)?;
+                let store = SegmentStore::open_on(disk, hash, dir, Durability::Batch)?;
                 Ok(Self::Segments(Box::new(store)))
             }
         }

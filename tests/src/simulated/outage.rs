@@ -20,8 +20,11 @@ use super::machine::{
     DirNode, FileNode, Inner, Inode, NameChange, Names, Node, ROOT, SimulatedDisk, TableNode, Write,
 };
 
-/// How many torn versions of a file, and how many arbitrary parts of a directory's changes, are among its choices.
-const SAMPLES: usize = 3;
+/// How many arbitrary parts of a directory's changes are among its choices.
+const DIR_SAMPLES: usize = 12;
+
+/// How many torn versions of a file are, of pages and of sectors each: more where there are few files.
+const FILE_SAMPLES: std::ops::RangeInclusive<usize> = 8..=100;
 
 /// Writes bytes at an offset, with zeros up to there if it is beyond the end.
 pub(super) fn put(bytes: &mut Vec<u8>, offset: usize, new: &[u8]) {
@@ -116,13 +119,18 @@ impl Outage {
                 named.extend(dir.changes.iter().filter_map(|c| Some(c.come.as_ref()?.1)));
             }
         }
+        let is_dirty = |(inode, node): &(&Inode, &Node)| {
+            named.contains(*inode) && matches!(node, Node::File(file) if !file.writes.is_empty())
+        };
+        let dirty = before.nodes.iter().filter(is_dirty).count().max(1);
+        let samples = (self.most / 4 / dirty).clamp(*FILE_SAMPLES.start(), *FILE_SAMPLES.end());
         let (mut choices, mut has_touched) = (Vec::new(), false);
         for (inode, node) in &before.nodes {
             match node {
                 Node::File(file) if named.contains(inode) => {
                     has_touched |= file.modified != file.synced_modified;
                     if !file.writes.is_empty() {
-                        choices.push((*inode, Choices::File(self.file(file))));
+                        choices.push((*inode, Choices::File(self.file(file, samples))));
                     }
                 }
                 Node::Dir(dir) if !dir.changes.is_empty() => {
@@ -137,7 +145,7 @@ impl Outage {
         choices
     }
 
-    fn file(&mut self, file: &FileNode) -> Vec<Arc<Vec<u8>>> {
+    fn file(&mut self, file: &FileNode, samples: usize) -> Vec<Arc<Vec<u8>>> {
         let mut choices = vec![Arc::clone(&file.synced), Arc::clone(&file.bytes)];
         let mut grown = (*file.synced).clone();
         for Write { offset, bytes } in &file.writes {
@@ -148,7 +156,7 @@ impl Outage {
         zeros.resize(zeros.len().max(file.bytes.len()), 0);
         choices.push(Arc::new(zeros));
         for unit in [4096, 512] {
-            for _ in 0..SAMPLES {
+            for _ in 0..samples {
                 choices.push(Arc::new(self.torn(file, unit)));
             }
         }
@@ -179,7 +187,7 @@ impl Outage {
         let len = dir.changes.len();
         let mut choices = vec![vec![false; len], vec![true; len]];
         choices.extend((1..len).map(|first| (0..len).map(|nth| nth < first).collect()));
-        for _ in 0..SAMPLES {
+        for _ in 0..DIR_SAMPLES {
             choices.push((0..len).map(|_| self.random.next_u64().is_multiple_of(2)).collect());
         }
         let mut seen = HashSet::new();
