@@ -92,8 +92,28 @@ struct Gathered {
     total: u64,
     /// Objects that the index does not name yet.
     recent: HashMap<ContentHash, Appended>,
+    /// Whether some of these take the place of damaged ones.
+    mends: bool,
     /// Objects that it names, and that were put again.
     hits: HashMap<ContentHash, Entry>,
+}
+
+impl Gathered {
+    /// The entry of the next object of a segment, in a record that begins there.
+    fn entry(
+        &mut self,
+        segment: SegmentNumber,
+        at: u64,
+        object: &Placed,
+        put_at: u32,
+    ) -> Result<Entry, Error> {
+        let offset = u32::try_from(at + object.offset as u64)
+            .map_err(|_| Error::Unavailable("a segment is longer than 4 GiB".to_owned()))?;
+        let ordinal = self.objects;
+        self.objects = ordinal.saturating_add(1);
+        let Placed { len, within, raw_len, share, .. } = *object;
+        Ok(Entry { segment, ordinal, offset, len, within, raw_len, share, put_at })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -194,7 +214,8 @@ impl SegmentStore {
         let mut writer = self.writer()?;
         self.settle(&mut writer)?;
         let gathered = self.gathered();
-        let is_due = !gathered.hits.is_empty() || gathered.recent.len() >= UNINDEXED;
+        let is_due =
+            !gathered.hits.is_empty() || gathered.mends || gathered.recent.len() >= UNINDEXED;
         drop(gathered);
         if is_due { self.publish(&mut writer) } else { Ok(()) }
     }
@@ -307,6 +328,7 @@ impl SegmentStore {
         self.index.publish(segment, &recent, &hits, self.now())?;
         let mut gathered = self.gathered_mut();
         gathered.recent.retain(|_, appended| !is_written(appended));
+        gathered.mends = gathered.recent.values().any(|appended| appended.mends);
         for (hash, _) in hits {
             gathered.hits.remove(&hash);
         }
@@ -339,7 +361,11 @@ impl SegmentStore {
         self.gathered.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_writable(&self) -> Result<(), Error> {
+    pub(super) fn is_writable(&self) -> bool {
+        self.is_writable
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
         match self.is_writable {
             true => Ok(()),
             false => Err(Error::Unavailable(format!(
@@ -386,25 +412,20 @@ impl SegmentStore {
             for Record { bytes, objects, mends } in &records {
                 let is_new = |object: &Placed| !gathered.recent.contains_key(&object.hash);
                 let fresh: Vec<bool> = objects.iter().map(is_new).collect();
-                let at = gathered.start + gathered.records.len() as u64;
-                if fresh.contains(&true) {
-                    gathered.records.extend_from_slice(bytes);
-                    gathered.total += bytes.len() as u64;
+                if !fresh.contains(&true) {
+                    news.extend(fresh);
+                    continue;
                 }
+                let at = gathered.start + gathered.records.len() as u64;
+                gathered.records.extend_from_slice(bytes);
+                gathered.total += bytes.len() as u64;
                 for (object, is_new) in objects.iter().zip(&fresh) {
-                    if !is_new {
-                        continue;
+                    // Each has a number, new or not: who reads the segment again counts them all.
+                    let entry = gathered.entry(segment, at, object, 0)?;
+                    if *is_new {
+                        gathered.mends |= mends;
+                        gathered.recent.insert(object.hash, Appended { entry, mends: *mends });
                     }
-                    let offset = u32::try_from(at + object.offset as u64).map_err(|_| {
-                        Error::Unavailable("a segment is longer than 4 GiB".to_owned())
-                    })?;
-                    let Placed { hash, len, within, raw_len, share, .. } = *object;
-                    let ordinal = gathered.objects;
-                    gathered.objects = ordinal.saturating_add(1);
-                    let put_at = 0;
-                    let entry =
-                        Entry { segment, ordinal, offset, len, within, raw_len, share, put_at };
-                    gathered.recent.insert(hash, Appended { entry, mends: *mends });
                 }
                 news.extend(fresh);
             }
@@ -428,7 +449,8 @@ impl SegmentStore {
             // Another thread may have done it meanwhile.
             let gathered = self.gathered();
             let is_due = gathered.recent.len() >= UNINDEXED
-                || (self.durability == Durability::Each && !gathered.hits.is_empty());
+                || (self.durability == Durability::Each
+                    && (gathered.mends || !gathered.hits.is_empty()));
             let is_full = gathered.records.len() >= GATHERED_LEN;
             drop(gathered);
             if is_due {
@@ -677,18 +699,10 @@ impl SegmentStore {
                 let at = gathered.start + gathered.records.len() as u64;
                 gathered.records.extend_from_slice(&bytes);
                 gathered.total += bytes.len() as u64;
-                for Placed { hash, offset, len, within, raw_len, share } in objects {
-                    let (Ok(offset), Some(old)) =
-                        (u32::try_from(at + offset as u64), olds.get(&hash))
-                    else {
-                        continue;
-                    };
-                    let ordinal = gathered.objects;
-                    gathered.objects = ordinal.saturating_add(1);
-                    let put_at = old.put_at;
-                    let new =
-                        Entry { segment, ordinal, offset, len, within, raw_len, share, put_at };
-                    moves.push((hash, *old, new));
+                for object in objects {
+                    let Some(old) = olds.get(&object.hash) else { continue };
+                    let new = gathered.entry(segment, at, &object, old.put_at)?;
+                    moves.push((object.hash, *old, new));
                 }
             }
         }
