@@ -24,7 +24,7 @@ pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Resul
 }
 
 pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let parent = args.parent.as_deref().map(|name| repository.resolve(name)).transpose()?;
+    let parent = args.parent.as_deref().map(|name| repository.resolve_pinned(name)).transpose()?;
     let dir = args.dir.canonicalize().map_err(Error::io("open", &args.dir))?;
     if dir.starts_with(repository.dir()) {
         return Err(Error::Misuse(format!("{dir:?} is the repository itself or part of it")));
@@ -33,6 +33,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
         exclude: exclude(&args.exclude)?,
         outside: vec![repository.dir().to_owned()],
     };
+    repository.lease()?;
     let bar = output.byte_bar("saving");
     let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
     bar.set_prefix("writing to the disk");
@@ -88,7 +89,7 @@ pub(super) fn checkout(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
+    let state = repository.state(&repository.resolve_to_read(&args.snapshot)?)?;
     let bar = output.byte_bar("writing");
     let done = directory::checkout(&state, repository.store(), &args.dir, &mut observer(&bar))?;
     bar.finish_and_clear();
