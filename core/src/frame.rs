@@ -5,14 +5,18 @@
 //! |-------:|------:|-------|
 //! | 0 | 4 | magic `CCOF` |
 //! | 4 | 1 | version, 1 |
-//! | 5 | 1 | codec: 0 raw, 1 deflate (RFC 1951, no zlib header); 2 is kept for zstd |
+//! | 5 | 1 | codec: 0 raw, 1 deflate (RFC 1951, no zlib header), 2 zstd (RFC 8878, whole frames, no dictionary) |
 //! | 6 | 2 | flags that a reader must understand: none yet, zero |
 //! | 8 | 8 | length of the object's bytes, little-endian |
 //! | 16 | … | payload, to the end |
 //!
 //! [`Frame::parse`] gives a checked view of the header; only [`Frame::open`] gives the object, after decoding within the
 //! declared length and comparing the hash. Bytes that came from outside cannot cause a panic, nor an allocation beyond
-//! about a thousand times their own length, which is what deflate can hold. Where frames live is a store's business.
+//! what the codec can hold in so many bytes: about a thousand times as much for deflate, 2^15 times for zstd, and never more
+//! than a reader's own limit ([`Frame::within`]). Where frames live is a store's business.
+//!
+//! The core reads and writes raw and deflate. zstd has no decoder without C that is as fast as it is chosen for, so a host
+//! brings its own ([`Frame::open_with`], [`with_payload`]); the checks are the same.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -35,6 +39,10 @@ pub const HEADER_LEN: usize = 16;
 /// Deflate cannot grow a byte to more than this many: 258 bytes from two bits, rounded up (zlib's technical notes give 1032).
 const DEFLATE_MAX_RATIO: u64 = 1032;
 
+/// Zstd cannot either: a block holds at most 128 KiB and takes at least four bytes, a header of three and the byte that it
+/// repeats (RFC 8878, section 3.1.1.2).
+const ZSTD_MAX_RATIO: u64 = (128 << 10) / 4;
+
 /// Level 1 of `miniz_oxide`: chunks are small and written once per new state, so time matters more than the last percent.
 /// Changing it breaks nothing: names are made from uncompressed bytes.
 const DEFLATE_LEVEL: u8 = 1;
@@ -51,6 +59,8 @@ pub enum Codec {
     Raw,
     /// A deflate stream, RFC 1951.
     Deflate,
+    /// Zstd frames, RFC 8878: known to the core, decoded by hosts.
+    Zstd,
 }
 
 impl Codec {
@@ -58,6 +68,7 @@ impl Codec {
         match self {
             Self::Raw => 0,
             Self::Deflate => 1,
+            Self::Zstd => 2,
         }
     }
 }
@@ -189,9 +200,26 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// [`FrameError::Payload`] if the payload does not decode to exactly the declared length, [`FrameError::Mismatch`] if
-    /// the bytes are others than the name's.
+    /// the bytes are others than the name's, [`FrameError::Codec`] if it is zstd, which takes a host to decode.
     pub fn open(&self, kind: HashKind, name: &ContentHash) -> Result<Vec<u8>, FrameError> {
-        let bytes = self.decode()?;
+        if self.codec == Codec::Zstd {
+            return Err(FrameError::Codec { found: Codec::Zstd.id() });
+        }
+        self.open_with(kind, name, |_, _| None)
+    }
+
+    /// As [`Frame::open`], with a host's decoder for zstd. It gets the payload and the declared length, and must not make more
+    /// bytes than that; what it makes is checked. O(n).
+    ///
+    /// # Errors
+    /// As [`Frame::open`], without `Codec`; `Payload` also if the decoder gives nothing.
+    pub fn open_with(
+        &self,
+        kind: HashKind,
+        name: &ContentHash,
+        zstd: impl FnOnce(&[u8], usize) -> Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, FrameError> {
+        let bytes = self.decode(zstd)?;
         let found = kind.hash(&bytes);
         if found != *name {
             return Err(FrameError::Mismatch { expected: *name, found });
@@ -199,12 +227,18 @@ impl<'a> Frame<'a> {
         Ok(bytes)
     }
 
-    fn decode(&self) -> Result<Vec<u8>, FrameError> {
+    fn decode(
+        &self,
+        zstd: impl FnOnce(&[u8], usize) -> Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, FrameError> {
         let raw_len = usize::try_from(self.raw_len).map_err(|_| FrameError::Payload)?;
         match self.codec {
             Codec::Raw if self.payload.len() == raw_len => Ok(self.payload.to_vec()),
             Codec::Raw => Err(FrameError::Payload),
             Codec::Deflate => inflate(self.payload, raw_len),
+            Codec::Zstd => zstd(self.payload, raw_len)
+                .filter(|bytes| bytes.len() == raw_len)
+                .ok_or(FrameError::Payload),
         }
     }
 }
@@ -226,6 +260,7 @@ fn read_header(header: &[u8; HEADER_LEN], payload_len: u64) -> Result<(Codec, u6
     let (codec, possible) = match codec {
         0 => (Codec::Raw, payload_len),
         1 => (Codec::Deflate, payload_len.saturating_mul(DEFLATE_MAX_RATIO)),
+        2 => (Codec::Zstd, payload_len.saturating_mul(ZSTD_MAX_RATIO)),
         found => return Err(FrameError::Codec { found }),
     };
     let limit = possible.min(MAX_OBJECT_LEN);
@@ -264,10 +299,23 @@ pub fn encode(bytes: &[u8]) -> Result<Vec<u8>, FrameError> {
         Some(deflated) => (Codec::Deflate, deflated.as_slice()),
         None => (Codec::Raw, bytes),
     };
+    with_payload(codec, raw_len, payload)
+}
+
+/// Frames a payload that a host made of an object of `raw_len` bytes. That it decodes to the object is the host's word: readers
+/// check it. O(payload).
+///
+/// # Errors
+/// [`FrameError::TooLong`] if no reader would take it: an object of more than [`MAX_OBJECT_LEN`] bytes, or of more than such a
+/// payload can hold.
+pub fn with_payload(codec: Codec, raw_len: u64, payload: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let mut header = [0; HEADER_LEN];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..6].copy_from_slice(&[VERSION, codec.id()]);
+    header[8..].copy_from_slice(&raw_len.to_le_bytes());
+    read_header(&header, payload.len() as u64)?;
     let mut frame = Vec::with_capacity(HEADER_LEN + payload.len());
-    frame.extend_from_slice(&MAGIC);
-    frame.extend_from_slice(&[VERSION, codec.id(), 0, 0]);
-    frame.extend_from_slice(&raw_len.to_le_bytes());
+    frame.extend_from_slice(&header);
     frame.extend_from_slice(payload);
     Ok(frame)
 }
@@ -329,6 +377,41 @@ mod tests {
             assert!(
                 matches!(Frame::parse(&frame), Err(FrameError::TooLong { declared: d, .. }) if d == declared)
             );
+        }
+    }
+
+    #[test]
+    fn zstd_is_known_and_left_to_a_host_whose_decoder_is_checked() {
+        let name = KIND.hash(b"abc");
+        let bytes = with_payload(Codec::Zstd, 3, b"payload").unwrap();
+        let frame = Frame::parse(&bytes).unwrap();
+        assert_eq!((frame.codec(), frame.raw_len()), (Codec::Zstd, 3));
+        assert_eq!(frame.open(KIND, &name), Err(FrameError::Codec { found: 2 }));
+        let decoded = frame.open_with(KIND, &name, |payload, raw_len| {
+            assert_eq!((payload, raw_len), (&b"payload"[..], 3));
+            Some(b"abc".to_vec())
+        });
+        assert_eq!(decoded.unwrap(), b"abc");
+        for (made, error) in [
+            (None, FrameError::Payload),
+            (Some(b"abcd".to_vec()), FrameError::Payload),
+            (
+                Some(b"abd".to_vec()),
+                FrameError::Mismatch { expected: name, found: KIND.hash(b"abd") },
+            ),
+        ] {
+            assert_eq!(frame.open_with(KIND, &name, |_, _| made), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_payload_that_cannot_hold_the_object_is_not_framed() {
+        assert!(with_payload(Codec::Zstd, 5 << 15, b"12345").is_ok());
+        for (codec, raw_len) in
+            [(Codec::Zstd, (5 << 15) + 1), (Codec::Deflate, 5 * 1032 + 1), (Codec::Raw, 6)]
+        {
+            let refused = with_payload(codec, raw_len, b"12345");
+            assert!(matches!(refused, Err(FrameError::TooLong { .. })), "{codec:?}");
         }
     }
 

@@ -7,7 +7,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`error`] | what can go wrong, with path and operation |
-//! | [`replace`] | files that are written whole or not at all |
+//! | [`disk`] | the one way by which a repository reaches the machine |
+//! | [`replace`] | results written where the user says, whole or not at all |
+//! | [`codec`] | frames of objects with zstd beside the core's codecs |
 //! | [`store`] | objects as files, or together in segments |
 //! | [`repository`] | a store, the history of its snapshots, and their labels |
 //! | [`directory`] | directory trees to states and back |
@@ -21,8 +23,10 @@
 //! Files are captured; processes, memory, network and databases are not. Running a command in a workspace keeps its *files* apart
 //! from everything else, and is not a sandbox against hostile code.
 
+pub mod codec;
 pub mod command;
 pub mod directory;
+pub mod disk;
 pub mod error;
 pub mod patch;
 pub mod replace;

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub use linux::LinuxDisk;
 pub use replace::replace;
+pub(crate) use replace::{is_temporary, temporary};
 
 /// What is looked for behind a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,6 +257,7 @@ pub trait Table: fmt::Debug + Send + Sync {
     fn get_many(&self, keys: &[&[u8]], found: &mut dyn FnMut(usize, &[u8])) -> io::Result<()>;
 
     /// Shows pairs in the order of their keys, from the first behind `after`, until the visitor says false, all of one moment.
+    /// The visitor must not use the table.
     ///
     /// # Errors
     /// As [`Table::get_many`].
@@ -274,6 +276,9 @@ pub trait Table: fmt::Debug + Send + Sync {
         &self,
         work: &mut dyn FnMut(&mut dyn TableWriter) -> io::Result<()>,
     ) -> io::Result<()>;
+
+    /// Gives back the memory in which it caches what it has shown: for who goes through all of a large table once.
+    fn trim(&self) {}
 }
 
 /// A transaction on a [`Table`].
@@ -289,6 +294,18 @@ pub trait TableWriter {
     /// # Errors
     /// What the system says.
     fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()>;
+
+    /// Sets a value unless there is one, and then shows that.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        if let Some(found) = self.get(key)? {
+            return Ok(Some(found.to_vec()));
+        }
+        self.put(key, value)?;
+        Ok(None)
+    }
 
     /// Takes a key away; says whether it was there.
     ///
