@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Cascow beside its peers. How it measures, and how to run it, is said in the package's library.
 
+mod cache;
 mod chunking;
 mod deduplication;
 mod maps;
+mod mixed;
 mod programs;
 mod proofs;
 mod roots;
@@ -25,7 +27,7 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
@@ -33,12 +35,16 @@ const SECTIONS: [Section; 8] = [
     ("roots", roots::run),
     ("proofs", proofs::run),
     ("stores", stores::run),
+    ("cache", cache::run),
     ("programs", programs::run),
 ];
 
 fn main() -> ExitCode {
     // Cargo says `--bench`.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let [mixed::CHILD, ..] = chosen.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return mixed::child(&chosen[1..]);
+    }
     let names = SECTIONS.map(|(name, _)| name);
     if let Some(unknown) = chosen.iter().find(|chosen| !names.contains(&chosen.as_str())) {
         eprintln!("no section `{unknown}`; there are: {}", names.join(", "));

@@ -272,10 +272,8 @@ pub trait Table: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The work's error, or as [`Table::get_many`].
-    fn write(
-        &self,
-        work: &mut dyn FnMut(&mut dyn TableWriter) -> io::Result<()>,
-    ) -> io::Result<()>;
+    fn write(&self, work: &mut dyn FnMut(&mut dyn TableWriter) -> io::Result<()>)
+    -> io::Result<()>;
 
     /// Gives back the memory in which it caches what it has shown: for who goes through all of a large table once.
     fn trim(&self) {}
