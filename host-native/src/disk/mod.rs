@@ -197,7 +197,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn lock(&self, lock: Lock, wait: bool) -> io::Result<bool>;
 }
 
-impl dyn DiskFile {
+impl dyn DiskFile + '_ {
     /// Reads as many bytes as there are, or as fit; says how many.
     ///
     /// # Errors

@@ -14,14 +14,13 @@
 //!
 //! Feature flags as in ext4. None is defined yet; since all that this build does may write, it refuses both of the latter.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use cascow_core::hash::HashKind;
 
 use crate::Error;
-use crate::replace::replace;
+use crate::disk::{Disk, replace};
 use crate::store::StoreKind;
 
 const MAGIC: [u8; 6] = *b"CASCOW";
@@ -35,18 +34,24 @@ const fn store_id(store: StoreKind) -> u8 {
     }
 }
 
-pub(super) fn write(path: &Path, kind: HashKind, store: StoreKind) -> Result<(), Error> {
+pub(super) fn write(
+    disk: &dyn Disk,
+    path: &Path,
+    kind: HashKind,
+    store: StoreKind,
+) -> Result<(), Error> {
     let mut bytes = [0; LEN];
     bytes[..6].copy_from_slice(&MAGIC);
     bytes[6..9].copy_from_slice(&[VERSION, kind.id(), store_id(store)]);
-    replace(path, &bytes)
+    replace(disk, path, &bytes)
 }
 
-pub(super) fn read(path: &Path) -> Result<(HashKind, StoreKind), Error> {
-    let bytes = match fs::read(path) {
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<(HashKind, StoreKind), Error> {
+    // One byte more than it has, so that a longer one is noticed.
+    let bytes = match disk.read(path, LEN + 1) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            if path.with_file_name("snapshots").exists() {
+            if disk.stat(&path.with_file_name("snapshots")).is_ok() {
                 let reason = "it has a history of snapshots, but this file is missing";
                 return Err(Error::NotARepository { path: path.to_owned(), reason });
             }

@@ -3,15 +3,15 @@
 //! snapshot's name in hex and a newline.
 
 use std::fmt;
-use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use cascow_core::hash::ContentHash;
+use cascow_core::hash::{ContentHash, HASH_LEN};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::Error;
-use crate::replace::replace;
+use crate::disk::{Disk, replace};
 
 /// Longest label, in bytes: percent-encoded it is still a file name.
 const MAX_LEN: usize = 80;
@@ -51,16 +51,21 @@ impl FromStr for Label {
 }
 
 impl Label {
-    fn path(&self, dir: &Path) -> PathBuf {
+    pub(super) fn path(&self, dir: &Path) -> PathBuf {
         dir.join(utf8_percent_encode(&self.0, ENCODED).to_string())
     }
 }
 
-pub(super) fn get(dir: &Path, label: &Label) -> Result<Option<ContentHash>, Error> {
+pub(super) fn get(
+    disk: &dyn Disk,
+    dir: &Path,
+    label: &Label,
+) -> Result<Option<ContentHash>, Error> {
     let path = label.path(dir);
-    let bytes = match fs::read(&path) {
+    // One byte more than a label has, so that a longer one is noticed.
+    let bytes = match disk.read(&path, 2 * HASH_LEN + 2) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", &path)(error)),
     };
     let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
@@ -69,38 +74,36 @@ pub(super) fn get(dir: &Path, label: &Label) -> Result<Option<ContentHash>, Erro
         .ok_or(Error::NotARepository { path, reason: "the label does not hold a snapshot's name" })
 }
 
-pub(super) fn list(dir: &Path) -> Result<Vec<(Label, ContentHash)>, Error> {
-    let mut labels = Vec::new();
-    for file in fs::read_dir(dir).map_err(Error::io("list", dir))? {
-        let name = file.map_err(Error::io("list", dir))?.file_name();
-        // What does not decode to a label is not ours: a temporary file of a writer, say.
-        let decoded = name.to_str().filter(|name| !name.starts_with('.')).map(percent_decode_str);
-        let Some(Ok(label)) =
-            decoded.and_then(|name| name.decode_utf8().ok().map(|name| name.parse::<Label>()))
-        else {
-            continue;
-        };
-        if let Some(hash) = get(dir, &label)? {
-            labels.push((label, hash));
-        }
-    }
+/// All labels, ascending, readable or not.
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Label>, Error> {
+    let names = disk.list(dir).map_err(Error::io("list", dir))?;
+    // What does not decode to a label is not ours: a temporary file of a writer, say.
+    let decode = |name: &std::ffi::OsString| {
+        let name = name.to_str().filter(|name| !name.starts_with('.'))?;
+        percent_decode_str(name).decode_utf8().ok()?.parse::<Label>().ok()
+    };
+    let mut labels: Vec<Label> = names.iter().filter_map(decode).collect();
     labels.sort();
+    labels.dedup();
     Ok(labels)
 }
 
 /// The caller holds the repository's lock.
-pub(super) fn set(dir: &Path, label: &Label, snapshot: &ContentHash) -> Result<(), Error> {
-    replace(&label.path(dir), format!("{snapshot}\n").as_bytes())
+pub(super) fn set(
+    disk: &dyn Disk,
+    dir: &Path,
+    label: &Label,
+    snapshot: &ContentHash,
+) -> Result<(), Error> {
+    replace(disk, &label.path(dir), format!("{snapshot}\n").as_bytes())
 }
 
 /// The caller holds the repository's lock.
-pub(super) fn delete(dir: &Path, label: &Label) -> Result<(), Error> {
+pub(super) fn delete(disk: &dyn Disk, dir: &Path, label: &Label) -> Result<(), Error> {
     let path = label.path(dir);
-    match fs::remove_file(&path) {
-        Ok(()) => {
-            fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    match disk.unlink(&path) {
+        Ok(()) => disk.sync_dir(dir).map_err(Error::io("sync", dir)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(Error::NotFound { kind: "label", name: label.to_string() })
         }
         Err(error) => Err(Error::io("remove", &path)(error)),

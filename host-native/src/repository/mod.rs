@@ -17,15 +17,16 @@ mod format;
 mod history;
 mod labels;
 
-use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::record::{self, SnapshotRecord, Written};
 use cascow_core::snapshot::State;
-use rustix::fs::FlockOperation;
 
 use crate::Error;
+use crate::disk::{Access, Disk, DiskFile, LinuxDisk, Lock};
 use crate::store::{Store, StoreKind};
 
 pub use labels::Label;
@@ -36,9 +37,16 @@ pub const DIR_NAME: &str = ".cascow";
 /// Fewest hexadecimal digits that may stand for a snapshot.
 pub const MIN_PREFIX_DIGITS: usize = 6;
 
+/// Permissions of files that any program makes: the user's mask takes away what it must.
+const FILE_MODE: u32 = 0o666;
+
+/// A label, and the snapshot that it names or why it names none.
+pub type FoundLabel = (Label, Result<ContentHash, Error>);
+
 /// A repository on disk. Any number of processes may use it at once.
 #[derive(Debug)]
 pub struct Repository {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     store: Store,
 }
@@ -49,18 +57,36 @@ impl Repository {
     /// # Errors
     /// [`Error::Misuse`] if there is one already, [`Error::Io`].
     pub fn init(dir: &Path, kind: HashKind, store: StoreKind) -> Result<Self, Error> {
+        Self::make(&LinuxDisk, dir, kind, store)?;
+        Self::open(dir)
+    }
+
+    /// As [`Repository::init`], on a disk.
+    ///
+    /// # Errors
+    /// Those of [`Repository::init`].
+    pub fn init_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        kind: HashKind,
+        store: StoreKind,
+    ) -> Result<Self, Error> {
+        Self::make(&*disk, dir, kind, store)?;
+        Self::open_on(disk, dir)
+    }
+
+    fn make(disk: &dyn Disk, dir: &Path, kind: HashKind, store: StoreKind) -> Result<(), Error> {
         let dir = dir.join(DIR_NAME);
         let (format, history) = (dir.join("format"), dir.join("snapshots"));
         // The history counts as well: a repository that lost its format must not lose that too.
-        if format.exists() || history.exists() {
+        if disk.stat(&format).is_ok() || disk.stat(&history).is_ok() {
             return Err(Error::Misuse(format!("{dir:?} holds a repository already")));
         }
         for path in [dir.join("objects"), dir.join("labels"), dir.join("work")] {
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+            disk.create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
-        history::create(&history)?;
-        format::write(&format, kind, store)?;
-        Self::open(&dir)
+        history::create(disk, &history)?;
+        format::write(disk, &format, kind, store)
     }
 
     /// Opens the repository that `dir` is or holds.
@@ -71,12 +97,25 @@ impl Repository {
         let inner = dir.join(DIR_NAME);
         let dir = if inner.is_dir() { inner } else { dir.to_owned() };
         let dir = dir.canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::NoRepository { path: dir.clone() },
+            ErrorKind::NotFound => Error::NoRepository { path: dir.clone() },
             _ => Error::io("open", &dir)(error),
         })?;
-        let (hash, kind) = format::read(&dir.join("format"))?;
-        let store = Store::open(kind, hash, &dir.join("objects"))?;
-        Ok(Self { dir, store })
+        Self::open_on(LinuxDisk::shared(), &dir)
+    }
+
+    /// As [`Repository::open`], on a disk. Paths are then as they are given here.
+    ///
+    /// # Errors
+    /// Those of [`Repository::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, Error> {
+        let inner = dir.join(DIR_NAME);
+        let dir = match disk.stat(&inner) {
+            Ok(stat) if stat.is_dir => inner,
+            _ => dir.to_owned(),
+        };
+        let (hash, kind) = format::read(&*disk, &dir.join("format"))?;
+        let store = Store::open_on(Arc::clone(&disk), kind, hash, &dir.join("objects"))?;
+        Ok(Self { disk, dir, store })
     }
 
     /// Opens the nearest repository from `start` upwards.
@@ -125,9 +164,9 @@ impl Repository {
     /// [`Error::Io`].
     pub fn publish(&self, snapshot: &ContentHash, label: Option<&Label>) -> Result<(), Error> {
         let _lock = self.lock()?;
-        history::append(&self.dir.join("snapshots"), snapshot)?;
+        history::append(&*self.disk, &self.history_path(), snapshot)?;
         match label {
-            Some(label) => labels::set(&self.dir.join("labels"), label, snapshot),
+            Some(label) => labels::set(&*self.disk, &self.labels_dir(), label, snapshot),
             None => Ok(()),
         }
     }
@@ -137,7 +176,7 @@ impl Repository {
     /// # Errors
     /// [`Error::Io`], [`Error::NotARepository`] if the history is not one.
     pub fn snapshots(&self) -> Result<Vec<ContentHash>, Error> {
-        history::read(&self.dir.join("snapshots"))
+        Ok(history::read(&*self.disk, &self.history_path())?.names)
     }
 
     /// All labels and the snapshots they name, ascending by name. O(n).
@@ -145,7 +184,24 @@ impl Repository {
     /// # Errors
     /// [`Error::Io`], [`Error::NotARepository`] if one of them is damaged.
     pub fn labels(&self) -> Result<Vec<(Label, ContentHash)>, Error> {
-        labels::list(&self.dir.join("labels"))
+        let found = |(label, snapshot): (Label, Result<_, _>)| snapshot.map(|it| (label, it));
+        self.readable_labels()?.into_iter().map(found).collect()
+    }
+
+    /// All labels, ascending by name, each with the snapshot that it names or why it names none. O(n).
+    ///
+    /// # Errors
+    /// [`Error::Io`] if they cannot be listed.
+    pub fn readable_labels(&self) -> Result<Vec<FoundLabel>, Error> {
+        let dir = self.labels_dir();
+        let mut labels = Vec::new();
+        for label in labels::list(&*self.disk, &dir)? {
+            // One that is deleted meanwhile is none.
+            if let Some(found) = labels::get(&*self.disk, &dir, &label).transpose() {
+                labels.push((label, found));
+            }
+        }
+        Ok(labels)
     }
 
     /// Names a snapshot, in place of what the label named before.
@@ -154,7 +210,7 @@ impl Repository {
     /// [`Error::Io`].
     pub fn set_label(&self, label: &Label, snapshot: &ContentHash) -> Result<(), Error> {
         let _lock = self.lock()?;
-        labels::set(&self.dir.join("labels"), label, snapshot)
+        labels::set(&*self.disk, &self.labels_dir(), label, snapshot)
     }
 
     /// Takes a name away; the snapshot stays.
@@ -163,7 +219,7 @@ impl Repository {
     /// [`Error::NotFound`], [`Error::Io`].
     pub fn delete_label(&self, label: &Label) -> Result<(), Error> {
         let _lock = self.lock()?;
-        labels::delete(&self.dir.join("labels"), label)
+        labels::delete(&*self.disk, &self.labels_dir(), label)
     }
 
     /// The snapshot that a text names: a hash of 64 digits, a label, or the beginning of a hash.
@@ -178,7 +234,7 @@ impl Repository {
         }
         let mut found: Vec<ContentHash> = Vec::new();
         if let Ok(label) = name.parse::<Label>() {
-            found.extend(labels::get(&self.dir.join("labels"), &label)?);
+            found.extend(labels::get(&*self.disk, &self.labels_dir(), &label)?);
         }
         let is_prefix = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if name.len() >= MIN_PREFIX_DIGITS && is_prefix(name) {
@@ -211,13 +267,34 @@ impl Repository {
         Ok(record::read_state(&self.store, &self.record(snapshot)?)?)
     }
 
+    fn history_path(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+
+    fn labels_dir(&self) -> PathBuf {
+        self.dir.join("labels")
+    }
+
     /// Waits until no other process changes history or labels. The kernel gives the lock back when the file is closed.
-    fn lock(&self) -> Result<File, Error> {
+    fn lock(&self) -> Result<Arc<dyn DiskFile>, Error> {
         let path = self.dir.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(Error::io("open", &path))?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)
-            .map_err(Error::io("lock", &path))?;
+        let file = open_or_create(&*self.disk, &path)?;
+        file.lock(Lock::Exclusive, true).map_err(Error::io("lock", &path))?;
         Ok(file)
+    }
+}
+
+/// A file to be locked.
+fn open_or_create(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn DiskFile>, Error> {
+    loop {
+        match disk.open(path, Access::Write) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return opened.map_err(Error::io("open", path)),
+        }
+        match disk.create(path, FILE_MODE) {
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => return made.map_err(Error::io("open", path)),
+        }
     }
 }

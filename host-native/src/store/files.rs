@@ -2,30 +2,42 @@
 //! Objects as files: `objects/xx/yy/hash`, each holding one frame.
 //!
 //! A name appears only when all of its bytes are written (an unnamed file is linked into place; where the filesystem has
-//! none, a temporary one is renamed), and an object that is there is never replaced, unless it is damaged. Bytes are on the disk after
+//! none, a temporary one is), and an object that is there is never replaced, unless it is damaged. Bytes are on the disk after
 //! [`FilesystemStore::sync`]: one call for a whole batch, made before anything refers to it.
+//!
+//! An object's age is its file's time of last change. A collector that takes an object away moves its file aside first,
+//! to `.gone-hash`, and looks at the time once more: who puts the object until then has either touched the file, and the collector
+//! puts it back, or found no file, and writes a new one. Readers look aside too, so that nobody misses an object on the way back,
+//! nor one that a killed collector left there.
 
-use std::fs::{self, File, Permissions};
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cascow_core::frame::{self, Frame, FrameError, HEADER_LEN};
+use cascow_core::frame::{Frame, FrameError, HEADER_LEN, MAX_OBJECT_LEN};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::io::Errno;
-use tempfile::NamedTempFile;
 
+use super::{Damage, DamageKind, Marks, Repaired, Sweep, Swept};
 use crate::Error;
+use crate::codec;
+use crate::disk::{Access, Disk, DiskFile, LinuxDisk, is_temporary, temporary};
 
 /// An object's permissions: whoever may enter the repository may read it, and nobody is invited to write.
 const OBJECT_MODE: u32 = 0o444;
 
+/// What stands before the name of an object that a collector is taking away.
+const ASIDE: &str = ".gone-";
+
+/// Is shown a directory that holds objects, and the names in it.
+type VisitDirectory<'a> = dyn FnMut(&Path, Vec<OsString>) -> Result<(), StoreError> + 'a;
+
 /// Objects under a directory. Any number of processes may use it at once.
 #[derive(Debug)]
 pub struct FilesystemStore {
+    disk: Arc<dyn Disk>,
     kind: HashKind,
     dir: PathBuf,
 }
@@ -33,7 +45,12 @@ pub struct FilesystemStore {
 impl FilesystemStore {
     /// The store in an existing directory.
     pub fn new(kind: HashKind, dir: impl Into<PathBuf>) -> Self {
-        Self { kind, dir: dir.into() }
+        Self::open_on(LinuxDisk::shared(), kind, dir)
+    }
+
+    /// The store in an existing directory of a disk.
+    pub fn open_on(disk: Arc<dyn Disk>, kind: HashKind, dir: impl Into<PathBuf>) -> Self {
+        Self { disk, kind, dir: dir.into() }
     }
 
     /// Makes everything put so far survive a loss of power. One `syncfs`, whatever the number of objects.
@@ -41,8 +58,7 @@ impl FilesystemStore {
     /// # Errors
     /// [`Error::Io`] if the disk fails.
     pub fn sync(&self) -> Result<(), Error> {
-        let dir = File::open(&self.dir).map_err(Error::io("open", &self.dir))?;
-        rustix::fs::syncfs(dir).map_err(Error::io("sync", &self.dir))
+        self.disk.sync_all(&self.dir).map_err(Error::io("sync", &self.dir))
     }
 
     fn path(&self, hash: &ContentHash) -> PathBuf {
@@ -52,38 +68,336 @@ impl FilesystemStore {
 
     /// Sets an object's age to now; false if there is no such object.
     fn refresh(&self, path: &Path) -> Result<bool, Error> {
-        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        let times = Timestamps {
-            last_access: omit,
-            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
-        };
-        match rustix::fs::utimensat(CWD, path, &times, AtFlags::empty()) {
+        match self.disk.touch(path) {
             Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Error::io("refresh", path)(error)),
         }
     }
 
     fn put_named(&self, hash: ContentHash, bytes: &[u8]) -> Result<Put, StoreError> {
         let path = self.path(&hash);
-        let encode = || frame::encode(bytes).map_err(|error| StoreError::Frame { hash, error });
+        let encode = || codec::encode(bytes).map_err(|error| StoreError::Frame { hash, error });
         if self.refresh(&path)? {
             // A hit is believed only as far as it can be read: a loss of power before a sync may have left a name with nothing
-            // behind it, and what is acknowledged must be there.
-            match self.get_within(&hash, bytes.len() as u64) {
-                Ok(_) => return Ok(Put { hash, added: None }),
-                Err(StoreError::Frame { .. }) => {
-                    replace(&path, &encode()?)?;
-                    return Ok(Put { hash, added: None });
+            // behind it, and what is acknowledged must be there. Not aside: what is there may be on its way out.
+            if let Some(file) = self.open_object(&path)? {
+                let limit = bytes.len() as u64;
+                let found = read_frame(&file, &path, limit)?;
+                if self.open_frame(&hash, &found, limit).is_err() {
+                    self.replace(&path, &encode()?)?;
                 }
-                // Removed meanwhile: it is put as any other.
-                Err(StoreError::Missing { .. }) => {}
-                Err(error) => return Err(error),
+                return Ok(Put { hash, added: None });
             }
+            // Removed meanwhile: it is put as any other.
         }
         let frame = encode()?;
-        let is_new = publish(&path, &frame)?;
+        let is_new = self.publish(&path, &frame)?;
         Ok(Put { hash, added: is_new.then_some(frame.len() as u64) })
+    }
+
+    fn open_frame(
+        &self,
+        hash: &ContentHash,
+        frame: &[u8],
+        limit: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let open = || codec::open(&Frame::parse(frame)?.within(limit)?, self.kind, hash);
+        open().map_err(|error| StoreError::Frame { hash: *hash, error })
+    }
+
+    /// The file of that name; `None` if there is none.
+    fn open_object(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, Error> {
+        match self.disk.open(path, Access::Read) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                let reason = "something other than a file stands in an object's place";
+                Err(Error::NotARepository { path: path.to_owned(), reason })
+            }
+            Err(error) => Err(Error::io("open", path)(error)),
+        }
+    }
+
+    /// An object's file, wherever it is; `None` if there is none.
+    fn find(&self, path: &Path) -> Result<Option<Arc<dyn DiskFile>>, Error> {
+        // The second look in its place is for what was put back between the first two.
+        for place in [path, &aside(path), path] {
+            if let Some(file) = self.open_object(place)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the bytes their name, all of them at once; false if the name was there already.
+    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+        let dir = directory_of(path);
+        let unnamed = match self.disk.create_unnamed(dir, OBJECT_MODE) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.disk.create_dir_all(dir).map_err(Error::io("write in", dir))?;
+                self.disk.create_unnamed(dir, OBJECT_MODE)
+            }
+            made => made,
+        };
+        match unnamed {
+            Ok(file) => {
+                file.write_all_at(bytes, 0).map_err(Error::io("write", path))?;
+                match linked(file.link(path)) {
+                    Err(error) if error.kind() == ErrorKind::Unsupported => {}
+                    linked => return linked.map_err(Error::io("create", path)),
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(error) => return Err(Error::io("write in", dir)(error)),
+        }
+        let temporary = temporary(&*self.disk, dir, bytes, OBJECT_MODE, false)?;
+        let is_new = match linked(self.disk.link(&temporary, path)) {
+            // A filesystem without hard links. Renaming may replace what another has just put, which is the same bytes.
+            Err(error) if is_unlinkable(&error) => {
+                return match self.disk.rename(&temporary, path) {
+                    Ok(()) => Ok(true),
+                    Err(error) => {
+                        let _ = self.disk.unlink(&temporary);
+                        Err(Error::io("create", path)(error))
+                    }
+                };
+            }
+            linked => linked.map_err(Error::io("create", path)),
+        };
+        // Of no use any more; what cannot be removed goes with a later collection.
+        let _ = self.disk.unlink(&temporary);
+        is_new
+    }
+
+    /// Puts whole bytes in a damaged object's place, all of them at once.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let temporary = temporary(&*self.disk, directory_of(path), bytes, OBJECT_MODE, false)?;
+        self.disk.rename(&temporary, path).map_err(|error| {
+            let _ = self.disk.unlink(&temporary);
+            Error::io("replace", path)(error)
+        })
+    }
+
+    /// Shows the directories that hold objects, with the names in each.
+    fn for_each_directory(&self, visit: &mut VisitDirectory<'_>) -> Result<(), StoreError> {
+        for first in self.directories(&self.dir)? {
+            for second in self.directories(&first)? {
+                let names = self.list(&second)?;
+                visit(&second, names)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directories in a directory: what else is there is not ours.
+    fn directories(&self, dir: &Path) -> Result<Vec<PathBuf>, Error> {
+        let is_dir = |path: &PathBuf| self.disk.stat(path).is_ok_and(|stat| stat.is_dir);
+        Ok(self.list(dir)?.into_iter().map(|name| dir.join(name)).filter(is_dir).collect())
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<OsString>, Error> {
+        let mut names = self.disk.list(dir).map_err(Error::io("list", dir))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// An empty set of marks: 32 bytes an object that is marked.
+    pub fn marks(&self) -> FileMarks<'_> {
+        FileMarks { store: self, marked: HashSet::new() }
+    }
+
+    /// Removes what is not marked and was put last before a time, and what killed writers left. O(n) looks at files.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; some objects may then be removed.
+    pub fn sweep(&self, marks: &dyn Marks, sweep: &Sweep) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        let work = &mut |dir: &Path, names: Vec<OsString>| {
+            for name in names.iter().filter_map(|name| name.to_str()) {
+                let path = dir.join(name);
+                if is_temporary(name) {
+                    if !sweep.dry_run && self.is_old(&path, sweep)?.is_some() {
+                        self.unlink(&path)?;
+                    }
+                    continue;
+                }
+                let Some(hash) = object_of(name) else { continue };
+                let is_aside = name.starts_with(ASIDE);
+                if is_aside && names.iter().any(|other| *other == *hash.to_string()) {
+                    // A killed collector was about to remove it, or to remove this name of it.
+                    if !sweep.dry_run {
+                        self.unlink(&path)?;
+                    }
+                    continue;
+                }
+                let place = directory_path(dir, &hash);
+                if is_aside && !sweep.dry_run {
+                    // Where it was: it goes from there, or stays.
+                    self.put_back(&path, &place)?;
+                }
+                let there = if is_aside && sweep.dry_run { &path } else { &place };
+                let old = match marks.is_marked(&hash)? {
+                    true => None,
+                    false => self.is_old(there, sweep)?,
+                };
+                match old {
+                    Some(len) if sweep.dry_run || self.take_away(&place, sweep)? => {
+                        swept.removed += 1;
+                        swept.reclaimed_bytes += len;
+                    }
+                    _ => swept.live += 1,
+                }
+            }
+            Ok(())
+        };
+        self.for_each_directory(work)?;
+        if swept.removed > 0 && !sweep.dry_run {
+            self.sync()?;
+        }
+        Ok(swept)
+    }
+
+    /// The length of a file that was put last before the time of the sweep; `None` if it is younger, or not there.
+    fn is_old(&self, path: &Path, sweep: &Sweep) -> Result<Option<u64>, Error> {
+        match self.disk.stat(path) {
+            Ok(stat) => Ok((stat.modified < sweep.before).then_some(stat.len)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("look at", path)(error)),
+        }
+    }
+
+    /// Removes an object that nobody has put meanwhile; false if somebody has.
+    fn take_away(&self, path: &Path, sweep: &Sweep) -> Result<bool, Error> {
+        let aside = aside(path);
+        match self.disk.rename(path, &aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("move aside", path)(error)),
+        }
+        // Nobody finds it in its place any more, so nobody touches it from here on: who did so before is seen now.
+        if self.is_old(&aside, sweep)?.is_some() {
+            self.unlink(&aside)?;
+            return Ok(true);
+        }
+        self.put_back(&aside, path)?;
+        Ok(false)
+    }
+
+    /// Moves an object back into its place, unless it was put there again.
+    fn put_back(&self, aside: &Path, path: &Path) -> Result<(), Error> {
+        match linked(self.disk.link(aside, path)) {
+            Ok(_) => self.unlink(aside),
+            Err(error) if is_unlinkable(&error) => {
+                self.disk.rename(aside, path).map_err(Error::io("put back", path))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("put back", path)(error)),
+        }
+    }
+
+    fn unlink(&self, path: &Path) -> Result<(), Error> {
+        match self.disk.unlink(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads and verifies every object, and shows the damaged ones; says how many objects there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk fails.
+    pub fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<u64, Error> {
+        let mut objects = 0;
+        self.for_each_directory(&mut |_, names| {
+            for hash in objects_of(&names) {
+                match self.get(&hash) {
+                    Ok(_) => {}
+                    // Deleted meanwhile.
+                    Err(StoreError::Missing { .. }) => continue,
+                    Err(StoreError::Frame { error, .. }) => {
+                        found(Damage { hash, what: DamageKind::Frame(error) });
+                    }
+                    Err(StoreError::Host(host)) => match host.downcast::<Error>() {
+                        // Something other than a file is no object, and no reason not to look at the others.
+                        Ok(error) if matches!(*error, Error::NotARepository { .. }) => {
+                            found(Damage { hash, what: DamageKind::NotAFile });
+                        }
+                        Ok(error) => return Err((*error).into()),
+                        Err(host) => return Err(StoreError::Host(host)),
+                    },
+                    Err(error) => return Err(error),
+                }
+                objects += 1;
+            }
+            Ok(())
+        })?;
+        Ok(objects)
+    }
+
+    /// Puts a whole copy that lies aside in a damaged object's place; without one, moves the damaged file to `quarantine`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; some may then be moved.
+    pub fn repair(&self, damaged: &[ContentHash], quarantine: &Path) -> Result<Repaired, Error> {
+        let mut repaired = Repaired::default();
+        for hash in damaged {
+            let path = self.path(hash);
+            let whole = |place: &Path| -> Result<Option<bool>, Error> {
+                match self.open_object(place) {
+                    Ok(Some(file)) => {
+                        let frame = read_frame(&file, place, MAX_OBJECT_LEN)?;
+                        Ok(Some(self.open_frame(hash, &frame, MAX_OBJECT_LEN).is_ok()))
+                    }
+                    Ok(None) => Ok(None),
+                    Err(Error::NotARepository { .. }) => Ok(Some(false)),
+                    Err(error) => Err(error),
+                }
+            };
+            let aside = aside(&path);
+            let mut moved = false;
+            for place in [&path, &aside] {
+                if whole(place)? == Some(false) {
+                    super::quarantine(&*self.disk, place, quarantine, &hash.to_string())?;
+                    moved = true;
+                }
+            }
+            if whole(&aside)? == Some(true) {
+                self.put_back(&aside, &path)?;
+            }
+            if whole(&path)? == Some(true) {
+                repaired.recovered.push(*hash);
+            } else if moved {
+                repaired.quarantined.push(*hash);
+            }
+        }
+        self.sync()?;
+        Ok(repaired)
+    }
+}
+
+/// The marks of a collection of a [`FilesystemStore`].
+#[derive(Debug)]
+pub struct FileMarks<'a> {
+    store: &'a FilesystemStore,
+    marked: HashSet<ContentHash>,
+}
+
+impl Marks for FileMarks<'_> {
+    fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError> {
+        if self.marked.contains(hash) {
+            return Ok(false);
+        }
+        if !self.store.exists(hash)? {
+            return Err(StoreError::Missing { hash: *hash });
+        }
+        Ok(self.marked.insert(*hash))
+    }
+
+    fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        Ok(self.marked.contains(hash))
     }
 }
 
@@ -102,160 +416,112 @@ impl ObjectStore for FilesystemStore {
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
-        let Some(bytes) = read_frame(&self.path(hash), limit)? else {
+        let path = self.path(hash);
+        let Some(file) = self.find(&path)? else {
             return Err(StoreError::Missing { hash: *hash });
         };
-        let open = || Frame::parse(&bytes)?.within(limit)?.open(self.kind, hash);
-        open().map_err(|error| StoreError::Frame { hash: *hash, error })
+        self.open_frame(hash, &read_frame(&file, &path, limit)?, limit)
     }
 
     fn exists(&self, hash: &ContentHash) -> Result<bool, StoreError> {
         let path = self.path(hash);
-        Ok(path.try_exists().map_err(Error::io("look for", &path))?)
+        for place in [&path, &aside(&path), &path] {
+            match self.disk.stat(place) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("look for", place)(error).into()),
+            }
+        }
+        Ok(false)
     }
 
     fn delete(&self, hash: &ContentHash) -> Result<bool, StoreError> {
         let path = self.path(hash);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("remove", &path)(error).into()),
+        let mut was_there = false;
+        for place in [&path, &aside(&path)] {
+            match self.disk.unlink(place) {
+                Ok(()) => was_there = true,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("remove", place)(error).into()),
+            }
         }
+        Ok(was_there)
     }
 
     fn for_each(
         &self,
         visit: &mut dyn FnMut(ObjectInfo) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for first in directories(&self.dir)? {
-            for second in directories(&first)? {
-                for path in list(&second)? {
-                    let name = path.file_name().and_then(|name| name.to_str());
-                    // What does not bear a name of ours is not ours: a temporary file of a writer, say.
-                    let Some(hash) = name.and_then(|name| name.parse::<ContentHash>().ok()) else {
-                        continue;
-                    };
-                    let Some((header, stored_len)) = read_header(&path)? else { continue };
-                    let fail = |error| StoreError::Frame { hash, error };
-                    let Some(header) = header.first_chunk() else {
-                        return Err(fail(FrameError::Truncated { found: header.len() }));
-                    };
-                    let payload_len = stored_len.saturating_sub(HEADER_LEN as u64);
-                    let raw_len = Frame::declared_len(header, payload_len).map_err(fail)?;
-                    visit(ObjectInfo { hash, stored_len, raw_len })?;
+        self.for_each_directory(&mut |_, names| {
+            for hash in objects_of(&names) {
+                let path = self.path(&hash);
+                let Some(file) = self.find(&path)? else { continue };
+                let stored_len = file.len().map_err(Error::io("look at", &path))?;
+                let mut header = [0; HEADER_LEN];
+                let found = file.read_full_at(&mut header, 0).map_err(Error::io("read", &path))?;
+                let fail = |error| StoreError::Frame { hash, error };
+                if found < HEADER_LEN {
+                    return Err(fail(FrameError::Truncated { found }));
                 }
+                let payload_len = stored_len.saturating_sub(HEADER_LEN as u64);
+                let raw_len = Frame::declared_len(&header, payload_len).map_err(fail)?;
+                visit(ObjectInfo { hash, stored_len, raw_len })?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
-/// The directories in a directory: what else is there is not ours.
-fn directories(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    Ok(list(dir)?.into_iter().filter(|path| path.is_dir()).collect())
+/// The object that a file name stands for. What does not bear a name of ours is not ours: a temporary file of a writer, say.
+fn object_of(name: &str) -> Option<ContentHash> {
+    name.strip_prefix(ASIDE).unwrap_or(name).parse().ok()
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.path())).collect()
+/// The objects in a directory, each once.
+fn objects_of(names: &[OsString]) -> Vec<ContentHash> {
+    let mut objects: Vec<_> =
+        names.iter().filter_map(|name| name.to_str()).filter_map(object_of).collect();
+    objects.sort_unstable();
+    objects.dedup();
+    objects
 }
 
-/// An object's file; `None` if there is none.
-fn open(path: &Path) -> Result<Option<File>, Error> {
-    // NONBLOCK: should a pipe stand in an object's place, opening it must not wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(fd) => File::from(fd),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(Error::io("open", path)(error)),
-    };
-    if !file.metadata().map_err(Error::io("look at", path))?.is_file() {
-        let reason = "something other than a file stands in an object's place";
-        return Err(Error::NotARepository { path: path.to_owned(), reason });
-    }
-    Ok(Some(file))
+fn directory_path(dir: &Path, hash: &ContentHash) -> PathBuf {
+    dir.join(hash.to_string())
 }
 
-/// The bytes of a frame whose object has at most `limit`, and of a longer one the beginning; `None` if there is no such file.
-fn read_frame(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-    let Some(file) = open(path)? else { return Ok(None) };
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(HEADER_LEN as u64))
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
-    Ok(Some(bytes))
-}
-
-/// The beginning of a frame, as far as its header goes, and the length of it all; `None` if there is no such file.
-fn read_header(path: &Path) -> Result<Option<(Vec<u8>, u64)>, Error> {
-    let Some(file) = open(path)? else { return Ok(None) };
-    let stored_len = file.metadata().map_err(Error::io("look at", path))?.len();
-    let mut header = Vec::new();
-    file.take(HEADER_LEN as u64).read_to_end(&mut header).map_err(Error::io("read", path))?;
-    Ok(Some((header, stored_len)))
-}
-
-/// Gives the bytes their name, all of them at once; false if the name was there already.
-fn publish(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+fn directory_of(path: &Path) -> &Path {
     // UNWRAP: an object's path has two directories above it.
-    let dir = path.parent().expect("objects lie in directories");
-    match unnamed_file(dir) {
-        Ok(mut file) => {
-            file.write_all(bytes).map_err(Error::io("write", path))?;
-            let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-            match rustix::fs::linkat(CWD, unnamed.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW) {
-                Ok(()) => return Ok(true),
-                Err(Errno::EXIST) => return Ok(false),
-                // No /proc, or a filesystem that cannot link: the other way works there.
-                Err(Errno::NOENT | Errno::XDEV | Errno::OPNOTSUPP | Errno::PERM) => {}
-                Err(error) => return Err(Error::io("create", path)(error)),
-            }
-        }
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
-        Err(error) => return Err(Error::io("write in", dir)(error)),
-    }
-    let file = named_file(dir, path, bytes)?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(Error::io("create", path)(error.error)),
+    path.parent().expect("objects lie in directories")
+}
+
+/// Where an object lies while a collector takes it away.
+fn aside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(ASIDE);
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// Whether a new name was made: false if it was there already.
+fn linked(linked: io::Result<()>) -> io::Result<bool> {
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
-/// Puts whole bytes in a damaged object's place, all of them at once.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    // UNWRAP: an object's path has two directories above it.
-    let dir = path.parent().expect("objects lie in directories");
-    let file = named_file(dir, path, bytes)?;
-    file.persist(path).map(drop).map_err(|error| Error::io("replace", path)(error.error))
+/// Whether a filesystem refuses second names altogether.
+fn is_unlinkable(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied)
 }
 
-/// A temporary file with an object's bytes.
-fn named_file(dir: &Path, path: &Path, bytes: &[u8]) -> Result<NamedTempFile, Error> {
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(OBJECT_MODE))
-        .tempfile_in(dir)
-        .map_err(Error::io("write in", dir))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
-    Ok(file)
-}
-
-/// A file without a name in a directory, which is made if need be.
-fn unnamed_file(dir: &Path) -> Result<File, Errno> {
-    let open = || {
-        rustix::fs::open(
-            dir,
-            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::from_raw_mode(OBJECT_MODE),
-        )
-        .map(File::from)
-    };
-    match open() {
-        Err(Errno::NOENT) => {
-            fs::create_dir_all(dir)
-                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            open()
-        }
-        opened => opened,
-    }
+/// The bytes of a frame whose object has at most `limit`, and of a longer one the beginning.
+fn read_frame(file: &Arc<dyn DiskFile>, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let len = file.len().map_err(Error::io("look at", path))?;
+    let len = len.min(limit.saturating_add(HEADER_LEN as u64));
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let found = file.read_full_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+    bytes.truncate(found);
+    Ok(bytes)
 }

@@ -10,16 +10,20 @@ mod files;
 mod segments;
 
 use std::fmt;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
+use cascow_core::frame::FrameError;
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 
 use crate::Error;
+use crate::disk::{Disk, LinuxDisk};
 
 pub use cache::{CacheStats, Cached, ObjectCache};
-pub use files::FilesystemStore;
+pub use files::{FileMarks, FilesystemStore};
 pub use segments::{Durability, SegmentStore};
 
 /// The kinds of store that a repository can have.
@@ -61,6 +65,109 @@ impl FromStr for StoreKind {
     }
 }
 
+/// What a collection keeps: filled by marking, then handed to [`Store::sweep`].
+pub trait Marks {
+    /// Marks an object; true if it was not marked before.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if it is not there, [`StoreError::Host`] if the host cannot tell.
+    fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError>;
+
+    /// Whether an object was marked.
+    ///
+    /// # Errors
+    /// [`StoreError::Host`] if the host cannot tell.
+    fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError>;
+}
+
+/// What a sweep may remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Only objects that were put last before this, in seconds since 1970.
+    pub before: u64,
+    /// When the oldest process that is at work began; `None` if none is.
+    pub leases_since: Option<u64>,
+    /// Whether to count only.
+    pub dry_run: bool,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Objects that stay.
+    pub live: u64,
+    /// Objects that were removed.
+    pub removed: u64,
+    /// Their bytes, as stored.
+    pub reclaimed_bytes: u64,
+}
+
+/// An object that is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The object.
+    pub hash: ContentHash,
+    /// What is wrong with it.
+    pub what: DamageKind,
+}
+
+/// What is wrong with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DamageKind {
+    /// It is there, but not whole.
+    Frame(FrameError),
+    /// It is not there.
+    Missing,
+    /// Something other than a file stands in its place.
+    NotAFile,
+}
+
+impl fmt::Display for DamageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(error) => error.fmt(f),
+            Self::Missing => f.write_str("missing"),
+            Self::NotAFile => f.write_str("something other than a file stands in its place"),
+        }
+    }
+}
+
+/// What a repair did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Objects that are whole again.
+    pub recovered: Vec<ContentHash>,
+    /// Objects of which no whole copy is left; what there is of them was moved away.
+    pub quarantined: Vec<ContentHash>,
+}
+
+/// Moves what is damaged into the directory for such things, under a name that is not taken there; says where it is.
+pub(crate) fn quarantine(
+    disk: &dyn Disk,
+    path: &Path,
+    dir: &Path,
+    name: &str,
+) -> Result<PathBuf, Error> {
+    disk.create_dir_all(dir).map_err(Error::io("create", dir))?;
+    let mut number = 0_u32;
+    loop {
+        let place = match number {
+            0 => dir.join(name),
+            _ => dir.join(format!("{name}.{number}")),
+        };
+        match disk.stat(&place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                disk.rename(path, &place).map_err(Error::io("move", path))?;
+                disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
+                return Ok(place);
+            }
+            Err(error) => return Err(Error::io("look for", &place)(error)),
+            Ok(_) => number += 1,
+        }
+    }
+}
+
 /// A repository's store.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -77,8 +184,21 @@ impl Store {
     /// # Errors
     /// Those of [`SegmentStore::open`].
     pub fn open(kind: StoreKind, hash: HashKind, dir: &Path) -> Result<Self, Error> {
+        Self::open_on(LinuxDisk::shared(), kind, hash, dir)
+    }
+
+    /// As [`Store::open`], on a disk.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        kind: StoreKind,
+        hash: HashKind,
+        dir: &Path,
+    ) -> Result<Self, Error> {
         match kind {
-            StoreKind::Files => Ok(Self::Files(FilesystemStore::new(hash, dir))),
+            StoreKind::Files => Ok(Self::Files(FilesystemStore::open_on(disk, hash, dir))),
             StoreKind::Segments => {
                 let store = SegmentStore::open(hash, dir, Durability::Batch)?;
                 Ok(Self::Segments(Box::new(store)))
@@ -95,6 +215,54 @@ impl Store {
             Self::Files(store) => store.sync(),
             Self::Segments(store) => store.sync(),
         }
+    }
+
+    /// An empty set of marks, of those objects that are there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read.
+    pub fn marks(&self) -> Result<Box<dyn Marks + '_>, Error> {
+        match self {
+            Self::Files(store) => Ok(Box::new(store.marks())),
+            Self::Segments(_) => Err(Self::not_yet()),
+        }
+    }
+
+    /// Removes what is not marked and was put last before a time. Who puts an object meanwhile keeps it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; some objects may then be removed.
+    pub fn sweep(&self, marks: &dyn Marks, sweep: &Sweep) -> Result<Swept, Error> {
+        match self {
+            Self::Files(store) => store.sweep(marks, sweep),
+            Self::Segments(_) => Err(Self::not_yet()),
+        }
+    }
+
+    /// Reads and verifies every object, and shows the damaged ones; says how many objects there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk fails.
+    pub fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<u64, Error> {
+        match self {
+            Self::Files(store) => store.check(found),
+            Self::Segments(_) => Err(Self::not_yet()),
+        }
+    }
+
+    /// Makes damaged objects whole from other copies of them, and moves to `quarantine` what is left of those that have none.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; some may then be repaired.
+    pub fn repair(&self, damaged: &[ContentHash], quarantine: &Path) -> Result<Repaired, Error> {
+        match self {
+            Self::Files(store) => store.repair(damaged, quarantine),
+            Self::Segments(_) => Err(Self::not_yet()),
+        }
+    }
+
+    fn not_yet() -> Error {
+        Error::Unavailable("a store of segments cannot do this yet".to_owned())
     }
 
     fn inner(&self) -> &dyn ObjectStore {

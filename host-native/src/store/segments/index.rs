@@ -1,165 +1,250 @@
 // SPDX-License-Identifier: MIT
-//! Where each object lies: an LMDB environment with one database.
+//! Where each object lies: a [table](crate::disk::Table) with an entry for each object and one for each segment.
 //!
-//! Keys of 32 bytes are content hashes; their values are, little-endian:
+//! Keys of 32 bytes are content hashes; their values are eight numbers of 32 bits, little-endian:
+//!
+//! | offset | field |
+//! |-------:|-------|
+//! | 0 | number of the segment |
+//! | 4 | number of the object within its segment, in the order in which they were appended |
+//! | 8 | where the frame begins in the segment; of an object in a block, where the block's record begins |
+//! | 12 | how many bytes from there are to be read |
+//! | 16 | where the object begins in the decoded block; all ones for an object with a frame of its own |
+//! | 20 | length of the object, in bytes |
+//! | 24 | its share of the segment's bytes |
+//! | 28 | when it was put last, in seconds since 1970 |
+//!
+//! A segment's key is `S` and its number, big-endian:
 //!
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
-//! | 0 | 4 | number of the segment |
-//! | 4 | 4 | length of the frame, in bytes |
-//! | 8 | 8 | where the frame begins in the segment |
-//! | 16 | 4 | length of the object, in bytes |
-//! | 20 | 4 | when it was put last, in seconds since 1970 |
-//! | 24 | 4 | flags: 1, its bytes were synced; who does not know another must not change the entry |
+//! | 0 | 8 | up to where its records are in the index: what is behind is its writer's, or was |
+//! | 8 | 4 | objects appended up to there |
+//! | 12 | 4 | entries that name it |
+//! | 16 | 8 | the shares of those, together |
+//! | 24 | 4 | when the last of them was taken away by the collector, in seconds since 1970; 0 if it was not |
+//! | 28 | 4 | 1 if its file is to be removed, else 0 |
 //!
-//! The key `CCSI` holds the format's own version, 1, the hash function, and two zero bytes. LMDB's transactions are what several
-//! processes publish by and read by. A process may open an environment once only, so its stores share what is open here.
+//! The key `CCSI` holds the format's own version, 2, the hash function, and two zero bytes; `CCSN` the greatest number that a
+//! removed segment had, 4 bytes: numbers are not used again. The table's transactions are what several processes publish by
+//! and read by.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
-use heed::types::Bytes;
-use heed::{Database, Env, EnvOpenOptions, MdbError};
-use rustix::fs::FallocateFlags;
 
-use super::batch::{Batch, Change};
 use super::writer::SegmentNumber;
 use crate::Error;
+use crate::disk::{Access, Disk, Table, TableWriter};
 
 const FORMAT_KEY: &[u8] = b"CCSI";
-const VERSION: u8 = 1;
-const ENTRY_LEN: usize = 28;
-const SYNCED: u32 = 1;
-
-/// Address space set aside for the index, and so its greatest length: about 600 million objects. It costs nothing until used.
-const MAP_LEN: u64 = 64 << 30;
-
-/// Threads that read at once, of all processes together. A slot is 64 bytes.
-const MOST_READERS: u32 = 4096;
+const REMOVED_KEY: &[u8] = b"CCSN";
+const VERSION: u8 = 2;
+const ENTRY_LEN: usize = 32;
+const ALONE: u32 = u32::MAX;
 
 /// Ages are kept to so many seconds: putting an object again and again must not write its entry each time.
 const AGE_STEP: u32 = 60;
-
-/// The file within the environment that holds it all.
-pub(super) const DATA_NAME: &str = "data.mdb";
 
 /// What the index says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) segment: SegmentNumber,
-    pub(super) offset: u64,
-    pub(super) stored_len: u32,
+    pub(super) ordinal: u32,
+    pub(super) offset: u32,
+    pub(super) len: u32,
+    /// Where it begins in its decoded block, if it is in one.
+    pub(super) within: Option<u32>,
     pub(super) raw_len: u32,
+    pub(super) share: u32,
     pub(super) put_at: u32,
-    pub(super) synced: bool,
 }
 
 impl Entry {
     fn to_bytes(self) -> [u8; ENTRY_LEN] {
+        let words = [
+            self.segment.0,
+            self.ordinal,
+            self.offset,
+            self.len,
+            self.within.unwrap_or(ALONE),
+            self.raw_len,
+            self.share,
+            self.put_at,
+        ];
         let mut bytes = [0; ENTRY_LEN];
-        bytes[..4].copy_from_slice(&self.segment.0.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.stored_len.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.raw_len.to_le_bytes());
-        bytes[20..24].copy_from_slice(&self.put_at.to_le_bytes());
-        bytes[24..].copy_from_slice(&(if self.synced { SYNCED } else { 0 }).to_le_bytes());
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; ENTRY_LEN] = bytes.try_into().ok()?;
-        let word = |at: usize| {
-            let word = bytes.get(at..)?.first_chunk()?;
-            Some(u32::from_le_bytes(*word))
-        };
-        let flags = word(24)?;
-        (flags & !SYNCED == 0).then_some(Self {
+        let (words, _) = bytes.as_chunks::<4>();
+        let word = |at: usize| words.get(at).map(|word| u32::from_le_bytes(*word));
+        Some(Self {
             segment: SegmentNumber(word(0)?),
-            stored_len: word(4)?,
-            offset: u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?),
-            raw_len: word(16)?,
-            put_at: word(20)?,
-            synced: flags == SYNCED,
+            ordinal: word(1)?,
+            offset: word(2)?,
+            len: word(3)?,
+            within: word(4).filter(|within| *within != ALONE),
+            raw_len: word(5)?,
+            share: word(6)?,
+            put_at: word(7)?,
         })
     }
 
-    fn is_at_the_place_of(&self, other: &Self) -> bool {
-        (self.segment, self.offset) == (other.segment, other.offset)
+    /// Whether both say that the object lies in one place.
+    pub(super) fn is_where(&self, other: &Self) -> bool {
+        (self.segment, self.offset, self.within) == (other.segment, other.offset, other.within)
+    }
+}
+
+/// What the index says of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SegmentState {
+    pub(super) indexed: u64,
+    pub(super) objects: u32,
+    pub(super) live: u32,
+    pub(super) live_bytes: u64,
+    /// When the collector emptied it; 0 if it did not.
+    pub(super) retired_at: u32,
+    pub(super) is_dead: bool,
+}
+
+impl SegmentState {
+    fn to_bytes(self) -> [u8; ENTRY_LEN] {
+        let mut bytes = [0; ENTRY_LEN];
+        bytes[..8].copy_from_slice(&self.indexed.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.objects.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.live.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.live_bytes.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.retired_at.to_le_bytes());
+        bytes[28..].copy_from_slice(&u32::from(self.is_dead).to_le_bytes());
+        bytes
     }
 
-    /// Whether an object with this entry that is put now needs its entry written.
-    pub(super) fn is_stale(&self, now: u32, synced: bool) -> bool {
-        now.saturating_sub(self.put_at) >= AGE_STEP || (synced && !self.synced)
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; ENTRY_LEN] = bytes.try_into().ok()?;
+        let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        let long = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        Some(Self {
+            indexed: long(0)?,
+            objects: word(8)?,
+            live: word(12)?,
+            live_bytes: long(16)?,
+            retired_at: word(24)?,
+            is_dead: word(28)? != 0,
+        })
     }
+
+    fn gain(&mut self, entry: &Entry) {
+        self.live = self.live.saturating_add(1);
+        self.live_bytes = self.live_bytes.saturating_add(u64::from(entry.share));
+        self.retired_at = 0;
+    }
+
+    fn lose(&mut self, entry: &Entry) {
+        self.live = self.live.saturating_sub(1);
+        self.live_bytes = self.live_bytes.saturating_sub(u64::from(entry.share));
+    }
+}
+
+fn segment_key(number: SegmentNumber) -> [u8; 5] {
+    let [a, b, c, d] = number.0.to_be_bytes();
+    [b'S', a, b, c, d]
+}
+
+/// A record that was appended, and is to be named.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Appended {
+    pub(super) entry: Entry,
+    /// Whether what the index names is damaged and must be replaced.
+    pub(super) mends: bool,
 }
 
 /// The open index.
 #[derive(Debug)]
 pub(super) struct Index {
-    env: Env,
-    entries: Database<Bytes, Bytes>,
+    table: Arc<dyn Table>,
     dir: PathBuf,
 }
 
-/// The environments that this process has open.
-static OPEN: Mutex<Vec<(PathBuf, Weak<Index>)>> = Mutex::new(Vec::new());
-
 impl Index {
-    /// Opens the environment in an existing directory, or makes it there.
-    pub(super) fn open(dir: &Path, kind: HashKind) -> Result<Arc<Self>, Error> {
-        let dir = dir.canonicalize().map_err(Error::io("open", dir))?;
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(_, index)| index.strong_count() > 0);
-        let known = open.iter().find(|(path, _)| *path == dir);
-        if let Some(index) = known.and_then(|(_, index)| index.upgrade()) {
-            index.check_format(kind)?;
-            return Ok(index);
+    /// Opens the index in an existing directory, or makes it there. `None` if it has to be made anew from the segments: damaged,
+    /// or without anything in it.
+    pub(super) fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        kind: HashKind,
+        access: Access,
+    ) -> Result<Option<Self>, Error> {
+        let table = match disk.table(dir, access) {
+            Ok(table) => table,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+            Err(error) => return Err(Error::io("open", dir)(error)),
+        };
+        let index = Self { table, dir: dir.to_owned() };
+        let refuse = |reason| Error::NotARepository { path: dir.to_owned(), reason };
+        match index.value(FORMAT_KEY)?.as_deref() {
+            Some([VERSION, hash, 0, 0]) if *hash == kind.id() => Ok(Some(index)),
+            Some([VERSION, _, 0, 0]) => Err(refuse("it is an index by another hash function")),
+            Some([1, ..]) => Err(refuse(
+                "it is an index of version 1, which was never released; without this directory it is made again",
+            )),
+            Some(_) => Err(refuse(
+                "it is an index of a version that this build does not read; a newer cascow may",
+            )),
+            None => Ok(None),
         }
-        // The last who had it open may just be closing it.
-        if let Some(closing) = heed::env_closing_event(&dir) {
-            closing.wait();
-        }
-        let env = open_env(&dir)?;
-        // Before anything of it is read: that would be an access beyond the file's end.
-        if missing_len(&env, &dir)?.is_some() {
-            env.prepare_for_closing().wait();
-            return Err(Error::NotARepository { path: dir, reason: DAMAGED });
-        }
-        let mut txn = env.write_txn().map_err(failed("open", &dir))?;
-        let entries = env.create_database(&mut txn, None).map_err(failed("open", &dir))?;
-        let index = Self { env: env.clone(), entries, dir: dir.clone() };
-        let format = [VERSION, kind.id(), 0, 0];
-        let is_empty = entries.is_empty(&txn).map_err(failed("read", &dir))?;
-        if is_empty {
-            entries.put(&mut txn, FORMAT_KEY, &format).map_err(failed("write", &dir))?;
-            txn.commit().map_err(failed("write", &dir))?;
-        } else {
-            drop(txn);
-        }
-        index.check_format(kind)?;
-        index.env.clear_stale_readers().map_err(failed("open", &dir))?;
-        let index = Arc::new(index);
-        open.push((dir, Arc::downgrade(&index)));
+    }
+
+    /// Makes an index without entries, in a directory that has none.
+    pub(super) fn create(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Self, Error> {
+        let table = disk.table(dir, Access::Write).map_err(Error::io("create", dir))?;
+        let index = Self { table, dir: dir.to_owned() };
+        index.write(&mut |txn| txn.put(FORMAT_KEY, &[VERSION, kind.id(), 0, 0]))?;
         Ok(index)
     }
 
-    fn check_format(&self, kind: HashKind) -> Result<(), Error> {
-        let txn = self.env.read_txn().map_err(failed("read", &self.dir))?;
-        let format = self.entries.get(&txn, FORMAT_KEY).map_err(failed("read", &self.dir))?;
-        let reason = match format {
-            Some([VERSION, hash, 0, 0]) if *hash == kind.id() => return Ok(()),
-            Some([VERSION, _, 0, 0]) => "it is an index by another hash function",
-            _ => "it is an index of a version that this build does not read; a newer cascow may",
-        };
-        Err(Error::NotARepository { path: self.dir.clone(), reason })
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let mut value = None;
+        self.table
+            .get_many(&[key], &mut |_, found| value = Some(found.to_vec()))
+            .map_err(self.failed("read"))?;
+        Ok(value)
     }
 
     /// What it says of an object. O(log n).
     pub(super) fn entry(&self, hash: &ContentHash) -> Result<Option<Entry>, Error> {
-        let txn = self.env.read_txn().map_err(failed("read", &self.dir))?;
-        let bytes = self.entries.get(&txn, hash.as_bytes()).map_err(failed("read", &self.dir))?;
-        bytes.map(|bytes| self.parse(bytes)).transpose()
+        let mut entry = None;
+        self.entries(std::slice::from_ref(hash), &mut |_, found| entry = Some(found))?;
+        Ok(entry)
+    }
+
+    /// What it says of objects, by their position; of one moment. O(k log n).
+    pub(super) fn entries(
+        &self,
+        hashes: &[ContentHash],
+        found: &mut dyn FnMut(usize, Entry),
+    ) -> Result<(), Error> {
+        let mut is_damaged = false;
+        let mut show = |position, bytes: &[u8]| match Entry::from_bytes(bytes) {
+            Some(entry) => found(position, entry),
+            None => is_damaged = true,
+        };
+        match hashes {
+            [hash] => self.table.get_many(&[hash.as_bytes()], &mut show),
+            _ => {
+                let keys: Vec<&[u8]> = hashes.iter().map(|hash| &hash.as_bytes()[..]).collect();
+                self.table.get_many(&keys, &mut show)
+            }
+        }
+        .map_err(self.failed("read"))?;
+        if is_damaged { Err(self.damaged()) } else { Ok(()) }
     }
 
     /// The next entries by name, at most `most`, that come after one. O(log n + most).
@@ -168,191 +253,264 @@ impl Index {
         last: Option<ContentHash>,
         most: usize,
     ) -> Result<Vec<(ContentHash, Entry)>, Error> {
-        use std::ops::Bound;
-        let start = match &last {
-            Some(hash) => Bound::Excluded(&hash.as_bytes()[..]),
-            None => Bound::Unbounded,
-        };
-        let txn = self.env.read_txn().map_err(failed("read", &self.dir))?;
-        let range = (start, Bound::Unbounded);
-        let range = self.entries.range(&txn, &range).map_err(failed("read", &self.dir))?;
-        let mut found = Vec::new();
-        for item in range {
-            let (key, bytes) = item.map_err(failed("read", &self.dir))?;
-            // The format's own key is no object's.
-            let Ok(hash) = <[u8; HASH_LEN]>::try_from(key) else { continue };
-            found.push((ContentHash::from_bytes(hash), self.parse(bytes)?));
-            if found.len() == most {
-                break;
-            }
-        }
-        Ok(found)
+        let (mut found, mut is_damaged) = (Vec::new(), false);
+        let after = last.as_ref().map(|hash| &hash.as_bytes()[..]);
+        self.table
+            .scan(after, &mut |key, value| {
+                // Other keys are not objects'.
+                if let Ok(hash) = <[u8; HASH_LEN]>::try_from(key) {
+                    match Entry::from_bytes(value) {
+                        Some(entry) => found.push((ContentHash::from_bytes(hash), entry)),
+                        None => is_damaged = true,
+                    }
+                }
+                found.len() < most && !is_damaged
+            })
+            .map_err(self.failed("read"))?;
+        if is_damaged { Err(self.damaged()) } else { Ok(found) }
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Entry, Error> {
-        Entry::from_bytes(bytes).ok_or_else(|| Error::NotARepository {
-            path: self.dir.clone(),
-            reason: "the index holds what this build does not understand",
+    /// What it says of segments; `None` of those that it does not know.
+    pub(super) fn segments(
+        &self,
+        numbers: &[SegmentNumber],
+    ) -> Result<Vec<Option<SegmentState>>, Error> {
+        let keys: Vec<[u8; 5]> = numbers.iter().map(|number| segment_key(*number)).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+        let mut states = vec![None; numbers.len()];
+        self.table
+            .get_many(&keys, &mut |at, value| states[at] = SegmentState::from_bytes(value))
+            .map_err(self.failed("read"))?;
+        Ok(states)
+    }
+
+    pub(super) fn segment(&self, number: SegmentNumber) -> Result<Option<SegmentState>, Error> {
+        Ok(self.segments(&[number])?.pop().flatten())
+    }
+
+    /// The greatest number that a removed segment had.
+    pub(super) fn last_removed(&self) -> Result<u32, Error> {
+        let bytes = self.value(REMOVED_KEY)?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes))
+    }
+
+    /// Names what was appended to a segment up to `indexed` and what was put again, in one transaction, at the time `now`. The
+    /// segment's bytes are synced. O(k log n).
+    pub(super) fn publish(
+        &self,
+        segment: Option<(SegmentNumber, u64, u32)>,
+        appended: &[(ContentHash, Appended)],
+        hits: &[(ContentHash, Entry)],
+        now: u32,
+    ) -> Result<(), Error> {
+        let mut lost = None;
+        self.write(&mut |txn| {
+            let mut states = States::default();
+            lost = None;
+            for (hash, Appended { entry, mends }) in appended {
+                let ours = Entry { put_at: now, ..*entry };
+                let key = &hash.as_bytes()[..];
+                let Some(found) = txn.insert(key, &ours.to_bytes())? else {
+                    states.of(txn, ours.segment)?.gain(&ours);
+                    continue;
+                };
+                let found = Entry::from_bytes(&found);
+                if let Some(found) = found.filter(|found| !mends || found.is_where(&ours)) {
+                    // Who was first keeps its place, and is as young as ours.
+                    refresh(txn, key, found, now)?;
+                    continue;
+                }
+                if let Some(found) = found {
+                    states.of(txn, found.segment)?.lose(&found);
+                }
+                txn.put(key, &ours.to_bytes())?;
+                states.of(txn, ours.segment)?.gain(&ours);
+            }
+            for (hash, seen) in hits {
+                let key = &hash.as_bytes()[..];
+                if let Some(found) = txn.get(key)?.and_then(Entry::from_bytes) {
+                    refresh(txn, key, found, now)?;
+                } else {
+                    // The collector took it away meanwhile, but not yet its bytes: they stay while who hit it holds a lease.
+                    let state = states.of(txn, seen.segment)?;
+                    if !state.is_dead && state.indexed > u64::from(seen.offset) {
+                        state.gain(seen);
+                        txn.put(key, &Entry { put_at: now, ..*seen }.to_bytes())?;
+                    } else {
+                        lost = Some(*hash);
+                    }
+                }
+            }
+            if let Some((number, indexed, objects)) = segment {
+                let state = states.of(txn, number)?;
+                state.indexed = state.indexed.max(indexed);
+                state.objects = state.objects.max(objects);
+            }
+            states.write(txn)
+        })?;
+        match lost {
+            None => Ok(()),
+            Some(hash) => Err(Error::Unavailable(format!(
+                "object {hash} was collected while it was put again; do what was done once more"
+            ))),
+        }
+    }
+
+    /// Takes entries away that are still as they were seen. Says how many went.
+    pub(super) fn remove(&self, seen: &[(ContentHash, Entry)]) -> Result<Vec<bool>, Error> {
+        let mut gone = Vec::new();
+        self.write(&mut |txn| {
+            gone.clear();
+            let mut states = States::default();
+            for (hash, entry) in seen {
+                let key = &hash.as_bytes()[..];
+                let is_same = txn.get(key)?.and_then(Entry::from_bytes) == Some(*entry);
+                if is_same {
+                    txn.delete(key)?;
+                    states.of(txn, entry.segment)?.lose(entry);
+                }
+                gone.push(is_same);
+            }
+            states.write(txn)
+        })?;
+        Ok(gone)
+    }
+
+    /// Names new places of objects whose entries still name the old ones. The new segment's bytes are synced.
+    ///
+    /// Up to where that is indexed stays as it is: its writer says so with the next batch.
+    pub(super) fn relocate(
+        &self,
+        moves: &[(ContentHash, Entry, Entry)],
+    ) -> Result<(), Error> {
+        self.write(&mut |txn| {
+            let mut states = States::default();
+            for (hash, old, new) in moves {
+                let key = &hash.as_bytes()[..];
+                let Some(found) = txn.get(key)?.and_then(Entry::from_bytes) else { continue };
+                if found.is_where(old) {
+                    txn.put(key, &Entry { put_at: found.put_at, ..*new }.to_bytes())?;
+                    states.of(txn, found.segment)?.lose(&found);
+                    states.of(txn, new.segment)?.gain(new);
+                }
+            }
+            states.write(txn)
         })
     }
 
-    /// Publishes a batch in one transaction, durably. `placed` is where its records were appended, `now` the time, `synced`
-    /// whether the bytes that it names were. O(k log n).
-    pub(super) fn publish(
-        &self,
-        batch: &Batch,
-        placed: Option<(SegmentNumber, u64)>,
-        now: u32,
-        synced: bool,
-    ) -> Result<(), Error> {
-        // In the order of the keys, neighbours share their pages.
-        let mut changes: Vec<(&ContentHash, &Change)> = batch.changes.iter().collect();
-        changes.sort_unstable_by_key(|(hash, _)| **hash);
-        let write = || -> Result<(), heed::Error> {
-            let mut txn = self.env.write_txn()?;
-            for (hash, change) in changes {
-                let key = &hash.as_bytes()[..];
-                let (ours, mends) = match (*change, placed) {
-                    (Change::Put { at, stored_len, raw_len, mends }, Some((segment, offset))) => {
-                        let offset = offset + at as u64;
-                        (Entry { segment, offset, stored_len, raw_len, put_at: now, synced }, mends)
-                    }
-                    // A batch with objects has records.
-                    (Change::Put { .. }, None) => continue,
-                    (Change::Refresh(entry), _) => {
-                        (Entry { put_at: now, synced: synced || entry.synced, ..entry }, false)
-                    }
-                    (Change::Delete(seen), _) => {
-                        // Who put it meanwhile, in whatever process, keeps it.
-                        let found = self.entries.get(&txn, key)?.and_then(Entry::from_bytes);
-                        if found == Some(seen) {
-                            self.entries.delete(&mut txn, key)?;
-                        }
-                        continue;
-                    }
-                };
-                let bytes = ours.to_bytes();
-                let found = self.entries.get_or_put(&mut txn, key, &bytes)?;
-                let Some(found) = found.map(Entry::from_bytes) else { continue };
-                if let Some(entry) = settle(found, ours, mends) {
-                    self.entries.put(&mut txn, key, &entry.to_bytes())?;
+    /// Notes that nothing in a segment is named any more, at the time `now`, if that is so.
+    pub(super) fn retire(&self, number: SegmentNumber, now: u32) -> Result<bool, Error> {
+        let mut is_retired = false;
+        self.write(&mut |txn| {
+            let key = segment_key(number);
+            let state = txn.get(&key)?.and_then(SegmentState::from_bytes);
+            is_retired = state.is_some_and(|state| state.live == 0);
+            match state.filter(|state| is_retired && state.retired_at == 0) {
+                Some(state) => {
+                    txn.put(&key, &SegmentState { retired_at: now.max(1), ..state }.to_bytes())
                 }
+                None => Ok(()),
             }
-            txn.commit()
-        };
-        write().map_err(failed("write", &self.dir))?;
-        self.fill_up()
+        })?;
+        Ok(is_retired)
     }
 
-    /// LMDB does not write a page that it frees in the transaction that made it, were it the last of the file; then the file is
-    /// as long as one that was cut off. Allocating never shortens it, whoever else lengthens it meanwhile.
-    fn fill_up(&self) -> Result<(), Error> {
-        if let Some(expected) = missing_len(&self.env, &self.dir)? {
-            let path = self.dir.join(DATA_NAME);
-            let file = std::fs::File::options().write(true).open(&path);
-            let file = file.map_err(Error::io("open", &path))?;
-            rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, expected)
-                .map_err(Error::io("lengthen", &path))?;
+    /// Condemns a retired segment's file, if nothing in it was named again: from here on nothing in it can be. Its number is not
+    /// used again.
+    pub(super) fn condemn(&self, number: SegmentNumber) -> Result<bool, Error> {
+        let mut is_dead = false;
+        self.write(&mut |txn| {
+            let key = segment_key(number);
+            let state = txn.get(&key)?.and_then(SegmentState::from_bytes);
+            let Some(state) = state.filter(|state| state.live == 0 && state.retired_at > 0) else {
+                is_dead = false;
+                return Ok(());
+            };
+            is_dead = true;
+            txn.put(&key, &SegmentState { is_dead: true, ..state }.to_bytes())?;
+            let last = txn.get(REMOVED_KEY)?.and_then(|bytes| bytes.try_into().ok());
+            let last = last.map_or(0, u32::from_le_bytes).max(number.0);
+            txn.put(REMOVED_KEY, &last.to_le_bytes())
+        })?;
+        Ok(is_dead)
+    }
+
+    /// Forgets a segment whose file is gone.
+    pub(super) fn forget_segment(&self, number: SegmentNumber) -> Result<(), Error> {
+        self.write(&mut |txn| txn.delete(&segment_key(number)).map(drop))
+    }
+
+    /// Gives back the memory in which it caches what was looked up.
+    pub(super) fn trim(&self) {
+        self.table.trim();
+    }
+
+    fn write(
+        &self,
+        work: &mut dyn FnMut(&mut dyn TableWriter) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        self.table.write(work).map_err(self.failed("write"))
+    }
+
+    fn damaged(&self) -> Error {
+        Error::NotARepository { path: self.dir.clone(), reason: DAMAGED }
+    }
+
+    /// For `map_err`: what was tried.
+    fn failed(&self, operation: &'static str) -> impl FnOnce(io::Error) -> Error {
+        let path = self.dir.clone();
+        move |error| match error.kind() {
+            io::ErrorKind::InvalidData => Error::NotARepository { path, reason: DAMAGED },
+            _ => Error::io(operation, path)(error),
+        }
+    }
+}
+
+/// Makes an entry young, unless it is nearly so.
+fn refresh(txn: &mut dyn TableWriter, key: &[u8], found: Entry, now: u32) -> io::Result<()> {
+    if now > found.put_at {
+        txn.put(key, &Entry { put_at: now, ..found }.to_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether an object that was put last at one time and is put now needs its entry written: if it would be taken for old, by age
+/// or because a lease began since.
+pub(super) fn is_stale(put_at: u32, now: u32, lease: u32) -> bool {
+    now.saturating_sub(put_at) >= AGE_STEP || put_at < lease
+}
+
+/// States of segments within a transaction, read once and written once.
+#[derive(Default)]
+struct States(Vec<(SegmentNumber, SegmentState)>);
+
+impl States {
+    fn of(
+        &mut self,
+        txn: &dyn TableWriter,
+        number: SegmentNumber,
+    ) -> io::Result<&mut SegmentState> {
+        let at = match self.0.iter().position(|(known, _)| *known == number) {
+            Some(at) => at,
+            None => {
+                let state = txn.get(&segment_key(number))?.and_then(SegmentState::from_bytes);
+                self.0.push((number, state.unwrap_or_default()));
+                self.0.len() - 1
+            }
+        };
+        Ok(&mut self.0[at].1)
+    }
+
+    fn write(self, txn: &mut dyn TableWriter) -> io::Result<()> {
+        for (number, state) in self.0 {
+            // Of a segment whose file is gone nothing is said any more.
+            if state != SegmentState::default() {
+                txn.put(&segment_key(number), &state.to_bytes())?;
+            }
         }
         Ok(())
-    }
-
-    /// Closes the environment, if nobody else in this process uses it.
-    pub(super) fn close(self: Arc<Self>) {
-        if let Some(index) = Arc::into_inner(self) {
-            index.env.prepare_for_closing().wait();
-        }
-    }
-}
-
-/// How long the file should be, if it is shorter than what the index says of itself.
-fn missing_len(env: &Env, dir: &Path) -> Result<Option<u64>, Error> {
-    // By its own pages, not this machine's: the repository may come from another.
-    let page_len = u64::from(env.stat().page_size);
-    // In this order: others may lengthen it meanwhile, and then say so.
-    let expected = (env.info().last_page_number as u64 + 1) * page_len;
-    let found = env.real_disk_size().map_err(failed("look at", dir))?;
-    Ok((found < expected).then_some(expected))
-}
-
-/// What to write where the index names an object already, in place of `found` (`None`: damaged).
-fn settle(found: Option<Entry>, ours: Entry, mends: bool) -> Option<Entry> {
-    let Some(found) = found else { return Some(ours) };
-    // What others acknowledged as durable must stay so: ours takes its place if it is no less so.
-    if found.is_at_the_place_of(&ours) || mends || (ours.synced && !found.synced) {
-        return Some(Entry { synced: ours.synced || (found.synced && !mends), ..ours });
-    }
-    let put_at = found.put_at.max(ours.put_at);
-    (put_at - found.put_at >= AGE_STEP).then_some(Entry { put_at, ..found })
-}
-
-#[expect(unsafe_code, reason = "heed maps a file into memory, which others could cut off")]
-fn open_env(dir: &Path) -> Result<Env, Error> {
-    let map_len = usize::try_from(MAP_LEN).map_err(|_| {
-        Error::Unavailable("a store of segments needs a processor of 64 bits".to_owned())
-    })?;
-    let mut options = EnvOpenOptions::new();
-    options.map_size(map_len).max_readers(MOST_READERS);
-    // SAFETY: the file is changed by LMDB alone, under its own locks; that it is as long as it says is looked at before anything
-    // of it is read. It is opened once in a process: `OPEN` is held, and `Index` keeps the environment.
-    unsafe { options.open(dir) }.map_err(failed("open", dir))
-}
-
-/// For `map_err`: LMDB's errors, with what was tried on which index.
-fn failed(operation: &'static str, dir: &Path) -> impl FnOnce(heed::Error) -> Error {
-    let path = dir.to_owned();
-    move |error| match error {
-        heed::Error::Io(error) => Error::io(operation, path)(error),
-        heed::Error::Mdb(
-            MdbError::Corrupted | MdbError::PageNotFound | MdbError::Invalid | MdbError::Panic,
-        ) => Error::NotARepository { path, reason: DAMAGED },
-        error => Error::io(operation, path)(std::io::Error::other(error)),
     }
 }
 
 /// What is said of a damaged index.
 pub(super) const DAMAGED: &str = "the index of the segments is damaged; without this directory, it is made again from the segments";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(segment: u32, put_at: u32, synced: bool) -> Entry {
-        let segment = SegmentNumber(segment);
-        Entry { segment, offset: 48, stored_len: 20, raw_len: 4, put_at, synced }
-    }
-
-    #[test]
-    fn an_entry_is_read_as_it_was_written_and_nothing_else_is() {
-        for synced in [false, true] {
-            let entry = entry(7, 1_700_000_000, synced);
-            let bytes = entry.to_bytes();
-            assert_eq!(Entry::from_bytes(&bytes), Some(entry));
-            assert_eq!(Entry::from_bytes(&bytes[1..]), None);
-        }
-        let mut unknown = entry(7, 0, true).to_bytes();
-        unknown[24] = 3;
-        assert_eq!(Entry::from_bytes(&unknown), None, "a flag that is not known");
-    }
-
-    #[test]
-    fn what_is_synced_is_never_replaced_by_what_is_not() {
-        let (synced, unsynced) = (entry(1, 100, true), entry(2, 100, false));
-        assert_eq!(settle(Some(synced), unsynced, false), None);
-        assert_eq!(settle(Some(unsynced), synced, false), Some(synced));
-        assert_eq!(
-            settle(Some(entry(1, 100, true)), entry(1, 900, false), false),
-            Some(entry(1, 900, true))
-        );
-        // What is damaged was no use, synced or not.
-        assert_eq!(settle(Some(synced), unsynced, true), Some(unsynced));
-        assert_eq!(settle(None, unsynced, false), Some(unsynced));
-    }
-
-    #[test]
-    fn who_keeps_anothers_entry_makes_it_young() {
-        let (old, ours) = (entry(1, 100, true), entry(2, 900, true));
-        assert_eq!(settle(Some(old), ours, false), Some(entry(1, 900, true)));
-        assert_eq!(settle(Some(old), entry(2, 159, true), false), None, "not each time");
-    }
-}

@@ -20,15 +20,18 @@
 //!
 //! # What it leaves to others
 //!
-//! Deleting an object takes it out of the index; its bytes stay in their segment, and an index made anew names them again. Damage
-//! within the pages of the index is noticed where it leads to a wrong place, but LMDB keeps no checksums of its own.
+//! Deleting an object takes it out of the index; its bytes stay in their segment until [the collector](sweep) rewrites that, and an
+//! index made anew names them again. Damage within the pages of the index is noticed where it leads to a wrong place, but LMDB
+//! keeps no checksums of its own.
 
-mod batch;
 mod format;
 mod index;
 mod reader;
 mod recovery;
 mod store;
+mod sweep;
+mod tails;
 mod writer;
 
 pub use store::{Durability, SegmentStore};
+pub(crate) use sweep::SegmentMarks;

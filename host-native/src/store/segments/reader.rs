@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
-//! Segments open for reading, a bounded number of them.
+//! Segments open for reading, a bounded number of them, and objects out of them.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use cascow_core::frame::{Frame, FrameError};
+use cascow_core::hash::{ContentHash, HashKind};
+use cascow_core::store::StoreError;
+
+use super::format::Block;
+use super::index::Entry;
 use super::writer::SegmentNumber;
-use crate::Error;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::store::ObjectCache;
+use crate::{Error, codec};
 
 /// A process may hold 1,024 open files on most systems, and has others to open.
 const MOST_OPEN: usize = 128;
@@ -17,46 +23,38 @@ const MOST_OPEN: usize = 128;
 /// Reads parts of segments. Any number of threads may at once.
 #[derive(Debug)]
 pub(super) struct SegmentReader {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
-    open: RwLock<HashMap<SegmentNumber, Arc<File>>>,
+    open: RwLock<HashMap<SegmentNumber, Arc<dyn DiskFile>>>,
 }
 
 impl SegmentReader {
-    pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir, open: RwLock::default() }
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
+        Self { disk, dir, open: RwLock::default() }
     }
 
-    /// So many bytes from there, or as many as there are: none if the segment is gone.
-    pub(super) fn read(
-        &self,
-        number: SegmentNumber,
-        offset: u64,
-        len: usize,
-    ) -> Result<Vec<u8>, Error> {
-        let Some(file) = self.file(number)? else { return Ok(Vec::new()) };
-        let failed = Error::io("read", number.path(&self.dir));
+    /// As many of the bytes that an entry names as there are: none if the segment is gone.
+    pub(super) fn read(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
+        let Some(file) = self.file(entry.segment)? else { return Ok(Vec::new()) };
+        let failed = Error::io("read", entry.segment.path(&self.dir));
+        let len = usize::try_from(entry.len).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
         // A length from a damaged index must be no reason to give up.
         if bytes.try_reserve_exact(len).is_err() {
             return Err(failed(std::io::Error::from(ErrorKind::OutOfMemory)));
         }
         bytes.resize(len, 0);
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, offset.saturating_add(filled as u64)) {
-                Ok(0) => break,
-                Ok(more) => filled += more,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // An offset beyond what a file can have: a damaged index.
-                Err(error) if error.kind() == ErrorKind::InvalidInput => break,
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        let filled = file.read_full_at(&mut bytes, entry.offset.into()).map_err(failed)?;
         bytes.truncate(filled);
         Ok(bytes)
     }
 
-    fn file(&self, number: SegmentNumber) -> Result<Option<Arc<File>>, Error> {
+    /// Forgets a segment that is gone.
+    pub(super) fn forget(&self, number: SegmentNumber) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+
+    fn file(&self, number: SegmentNumber) -> Result<Option<Arc<dyn DiskFile>>, Error> {
         // Whoever panicked with the lock left a map of open files, which is right whatever it holds.
         let known = self.open.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = known.get(&number) {
@@ -64,8 +62,8 @@ impl SegmentReader {
         }
         drop(known);
         let path = number.path(&self.dir);
-        let file = match File::open(&path) {
-            Ok(file) => Arc::new(file),
+        let file = match self.disk.open(&path, Access::Read) {
+            Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("open", &path)(error)),
         };
@@ -76,4 +74,39 @@ impl SegmentReader {
         known.insert(number, Arc::clone(&file));
         Ok(Some(file))
     }
+}
+
+/// The object of this name in the bytes that its entry names: decoded, verified. What else a block holds goes into the cache, for
+/// it is asked for next.
+pub(super) fn open(
+    kind: HashKind,
+    hash: &ContentHash,
+    entry: &Entry,
+    bytes: &[u8],
+    cache: &ObjectCache,
+) -> Result<Vec<u8>, StoreError> {
+    let fail = |error| StoreError::Frame { hash: *hash, error };
+    let Some(within) = entry.within else {
+        let open = || codec::open(&Frame::parse(bytes)?, kind, hash);
+        return open().map_err(fail);
+    };
+    let block = Block::parse(bytes).ok_or_else(|| fail(FrameError::Truncated { found: bytes.len() }))?;
+    let decoded = block.decode().ok_or_else(|| fail(FrameError::Payload))?;
+    let range = || {
+        let start = usize::try_from(within).ok()?;
+        decoded.get(start..start.checked_add(usize::try_from(entry.raw_len).ok()?)?)
+    };
+    let object = range().ok_or_else(|| fail(FrameError::Payload))?;
+    let found = kind.hash(object);
+    if found != *hash {
+        return Err(fail(FrameError::Mismatch { expected: *hash, found }));
+    }
+    if cache.stats().capacity_bytes > 0 {
+        for (name, bytes) in block.split(&decoded) {
+            if name != *hash && kind.hash(bytes) == name {
+                cache.insert(name, bytes.into());
+            }
+        }
+    }
+    Ok(object.to_vec())
 }

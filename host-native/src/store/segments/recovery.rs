@@ -1,135 +1,198 @@
 // SPDX-License-Identifier: MIT
-//! Opening: an index that is missing, cut off or invalid is made again from the segments.
+//! Opening: what killed writers left is entered in the index, and an index that is missing, cut off or invalid is made again from the
+//! segments.
 //!
 //! Who uses a store holds its lock together with others; who makes the index anew holds it alone, so nobody reads or writes an
 //! index that is about to be replaced.
 
-use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use cascow_core::hash::HashKind;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
+use cascow_core::hash::{ContentHash, HashKind};
 
-use super::batch::{Batch, Change};
-use super::format::{self, HEADER_LEN};
-use super::index::{DAMAGED, DATA_NAME, Entry, Index};
+use super::format::{self, HEADER_LEN, Trust};
+use super::index::{Appended, DAMAGED, Index};
 use super::writer::{self, SegmentNumber};
 use crate::Error;
+use crate::disk::{Access, Disk, DiskFile, Lock};
 
 /// How long to wait for others who use the store while its index must be made anew, and how often to look.
 const WAIT: Duration = Duration::from_millis(20);
 const WAITS: usize = 250;
 
-/// Entries written at once when the index is made anew.
+/// Entries written at once when a segment is entered in the index.
 const BATCH: usize = 1 << 16;
 
+/// A store that was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Keeps others from replacing the index. There is none on a medium that cannot be written to.
+    pub(super) lock: Option<Arc<dyn DiskFile>>,
+    pub(super) index: Index,
+    pub(super) is_writable: bool,
+}
+
 /// The store's index, with the lock that keeps others from replacing it.
-pub(super) fn open(dir: &Path, kind: HashKind, now: u32) -> Result<(File, Arc<Index>), Error> {
+pub(super) fn open(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {
+    match open_to_write(disk, dir, kind) {
+        Err(Error::Io { source, .. }) if is_read_only(&source) => open_to_read(disk, dir, kind),
+        opened => opened,
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn open_to_read(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {
+    let index = dir.join("index");
+    match Index::open(disk, &index, kind, Access::Read)? {
+        Some(index) => Ok(Opened { lock: None, index, is_writable: false }),
+        None => Err(Error::NotARepository { path: index, reason: DAMAGED }),
+    }
+}
+
+fn open_to_write(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {
     let (segments, index_dir) = (dir.join("segments"), dir.join("index"));
     for path in [&segments, &index_dir] {
-        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        disk.create_dir_all(path).map_err(Error::io("create", path))?;
     }
     let path = dir.join("lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(&path);
-    let lock = lock.map_err(Error::io("open", &path))?;
-    for _ in 0..WAITS {
-        rustix::fs::flock(&lock, FlockOperation::LockShared).map_err(Error::io("lock", &path))?;
-        if let Some(index) = usable(&index_dir, &segments, kind)? {
-            return Ok((lock, index));
+    let failed = |operation| Error::io(operation, &path);
+    let lock = match disk.create(&path, 0o666) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.open(&path, Access::Write).map_err(failed("open"))?
         }
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                // Another may have made it meanwhile.
-                if let Some(index) = usable(&index_dir, &segments, kind)? {
-                    index.close();
-                } else {
-                    rebuild(dir, &segments, &index_dir, kind, now)?;
-                }
+        created => created.map_err(failed("create"))?,
+    };
+    for _ in 0..WAITS {
+        lock.lock(Lock::Shared, true).map_err(failed("lock"))?;
+        if let Some(index) = Index::open(disk, &index_dir, kind, Access::Write)? {
+            for number in writer::list(disk, &segments)? {
+                take_over(disk, &segments, kind, &index, number)?;
             }
-            Err(Errno::WOULDBLOCK) => thread::sleep(WAIT),
-            Err(error) => return Err(Error::io("lock", &path)(error)),
+            return Ok(Opened { lock: Some(lock), index, is_writable: true });
+        }
+        if lock.lock(Lock::Exclusive, false).map_err(failed("lock"))? {
+            // Another may have made it meanwhile.
+            if Index::open(disk, &index_dir, kind, Access::Write)?.is_none() {
+                rebuild(disk, dir, &segments, &index_dir, kind)?;
+            }
+        } else {
+            thread::sleep(WAIT);
         }
     }
     Err(Error::NotARepository { path: index_dir, reason: DAMAGED })
 }
 
-/// The index, if it can be used.
-fn usable(index: &Path, segments: &Path, kind: HashKind) -> Result<Option<Arc<Index>>, Error> {
-    let data = index.join(DATA_NAME);
-    // LMDB takes an empty file for a new one.
-    let is_new = fs::metadata(&data).map_or(0, |data| data.len()) == 0;
-    if is_new && holds_records(segments)? {
-        return Ok(None);
+/// Enters what a killed writer left in the index, and removes a segment whose removal was begun.
+fn take_over(
+    disk: &dyn Disk,
+    segments: &Path,
+    kind: HashKind,
+    index: &Index,
+    number: SegmentNumber,
+) -> Result<(), Error> {
+    let path = number.path(segments);
+    let len = match disk.stat(&path) {
+        Ok(found) => found.len,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("look at", &path)(error)),
+    };
+    let state = index.segment(number)?.unwrap_or_default();
+    if len <= state.indexed.max(HEADER_LEN as u64) && !state.is_dead {
+        return Ok(());
     }
-    match Index::open(index, kind) {
-        Ok(index) => Ok(Some(index)),
-        Err(Error::NotARepository { reason: DAMAGED, .. }) => Ok(None),
-        Err(error) => Err(error),
+    let Some(_lock) = writer::take(disk, segments, number)? else { return Ok(()) };
+    // Another may have done it meanwhile.
+    if index.segment(number)?.unwrap_or_default().is_dead {
+        return remove(disk, segments, index, number);
     }
+    enter(disk, segments, kind, index, number)
 }
 
-fn holds_records(segments: &Path) -> Result<bool, Error> {
-    for number in writer::list(segments)? {
-        let path = number.path(segments);
-        let len = fs::metadata(&path).map_err(Error::io("look at", &path))?.len();
-        if len > HEADER_LEN as u64 {
-            return Ok(true);
-        }
+/// Enters a segment's records in the index from where it was entered last. The caller holds the segment's lock, or the store's alone.
+pub(super) fn enter(
+    disk: &dyn Disk,
+    segments: &Path,
+    kind: HashKind,
+    index: &Index,
+    number: SegmentNumber,
+) -> Result<(), Error> {
+    let path = number.path(segments);
+    let state = index.segment(number)?.unwrap_or_default();
+    let len = disk.stat(&path).map_err(Error::io("look at", &path))?.len;
+    if len <= state.indexed.max(HEADER_LEN as u64) {
+        return Ok(());
     }
-    Ok(false)
+    // The index never names what a loss of power could take.
+    writer::sync(disk, segments, number)?;
+    let now = u32::try_from(disk.now()).unwrap_or(u32::MAX);
+    let mut objects = state.objects;
+    let mut found: Vec<(ContentHash, Appended)> = Vec::new();
+    let publish = |found: &mut Vec<(ContentHash, Appended)>, indexed, objects| {
+        found.sort_unstable_by_key(|(hash, _)| *hash);
+        index.publish(Some((number, indexed, objects)), found, &[], now)?;
+        found.clear();
+        Ok::<(), Error>(())
+    };
+    let end = format::scan(disk, &path, kind, state.indexed, Trust::Nothing, &mut |object| {
+        let Some(entry) = object.entry(number, objects, now) else { return Ok(()) };
+        objects = objects.saturating_add(1);
+        found.push((object.hash, Appended { entry, mends: false }));
+        if found.len() >= BATCH { publish(&mut found, 0, objects) } else { Ok(()) }
+    })?;
+    publish(&mut found, end, objects)
+}
+
+/// Removes a condemned segment. The caller holds its lock.
+pub(super) fn remove(
+    disk: &dyn Disk,
+    segments: &Path,
+    index: &Index,
+    number: SegmentNumber,
+) -> Result<(), Error> {
+    let path = number.path(segments);
+    match disk.unlink(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", &path)(error));
+        }
+        _ => {}
+    }
+    disk.sync_dir(segments).map_err(Error::io("sync", segments))?;
+    index.forget_segment(number)
 }
 
 /// Makes the index from the segments and puts it in its place, whole. The caller holds the lock alone.
 fn rebuild(
+    disk: &dyn Disk,
     dir: &Path,
     segments: &Path,
     index_dir: &Path,
     kind: HashKind,
-    now: u32,
 ) -> Result<(), Error> {
     let new = dir.join("index.new");
-    remove(&new)?;
-    fs::create_dir(&new).map_err(Error::io("create", &new))?;
-    let index = Index::open(&new, kind)?;
-    for number in writer::list(segments)? {
-        writer::sync(segments, number)?;
-        enter(&index, &number.path(segments), number, kind, now)?;
+    remove_dir(disk, &new)?;
+    disk.create_dir_all(&new).map_err(Error::io("create", &new))?;
+    let index = Index::create(disk, &new, kind)?;
+    for number in writer::list(disk, segments)? {
+        enter(disk, segments, kind, &index, number)?;
     }
-    index.close();
-    remove(index_dir)?;
-    fs::rename(&new, index_dir).map_err(Error::io("replace", index_dir))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
+    drop(index);
+    remove_dir(disk, index_dir)?;
+    disk.rename(&new, index_dir).map_err(Error::io("replace", index_dir))?;
+    disk.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
-fn enter(
-    index: &Index,
-    path: &Path,
-    segment: SegmentNumber,
-    kind: HashKind,
-    now: u32,
-) -> Result<(), Error> {
-    let mut batch = Batch::default();
-    format::scan(path, kind, &mut |found| {
-        let Ok(raw_len) = u32::try_from(found.raw_len) else { return Ok(()) };
-        let (offset, stored_len) = (found.offset, found.stored_len);
-        let entry = Entry { segment, offset, stored_len, raw_len, put_at: now, synced: true };
-        batch.changes.insert(found.hash, Change::Refresh(entry));
-        if batch.changes.len() == BATCH {
-            index.publish(&batch, None, now, true)?;
-            batch.changes.clear();
-        }
-        Ok(())
-    })?;
-    index.publish(&batch, None, now, true)
-}
-
-fn remove(dir: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+fn remove_dir(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    match disk.remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io("remove", dir)(error))
         }
         _ => Ok(()),

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //! The segment that a process appends to, held by a kernel lock as long as it does.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cascow_core::hash::HashKind;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::format::{HEADER_LEN, header};
+use super::index::Index;
 use crate::Error;
+use crate::disk::{Access, Disk, DiskFile, Lock};
 
 /// A segment that is this long is not appended to any more, so that rewriting one stays a small task. A batch is never split, so
 /// one can be longer by as much.
@@ -19,6 +19,9 @@ const FULL: u64 = 128 << 20;
 /// How many segments a writer tries to go on with before it begins one of its own: as many as writers may have been killed at
 /// once.
 const CANDIDATES: usize = 16;
+
+/// Permissions of segments: the user's mask takes away what it must.
+const MODE: u32 = 0o666;
 
 /// A segment's number, which names its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,10 +34,9 @@ impl SegmentNumber {
 }
 
 /// The segments in a directory, ascending.
-pub(super) fn list(dir: &Path) -> Result<Vec<SegmentNumber>, Error> {
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentNumber>, Error> {
     let mut numbers = Vec::new();
-    for file in fs::read_dir(dir).map_err(Error::io("list", dir))? {
-        let name = file.map_err(Error::io("list", dir))?.file_name();
+    for name in disk.list(dir).map_err(Error::io("list", dir))? {
         // What does not bear a name of ours is not ours.
         let Some(name) = name.to_str().filter(|name| name.len() == 8) else { continue };
         numbers.extend(u32::from_str_radix(name, 16).ok().map(SegmentNumber));
@@ -43,116 +45,147 @@ pub(super) fn list(dir: &Path) -> Result<Vec<SegmentNumber>, Error> {
     Ok(numbers)
 }
 
-/// Makes a segment's bytes survive a loss of power, and its name.
-pub(super) fn sync(dir: &Path, number: SegmentNumber) -> Result<(), Error> {
+/// Makes a segment's bytes survive a loss of power, and the names of all.
+pub(super) fn sync(disk: &dyn Disk, dir: &Path, number: SegmentNumber) -> Result<(), Error> {
     let path = number.path(dir);
-    File::open(&path).and_then(|file| file.sync_data()).map_err(Error::io("sync", &path))?;
-    sync_names(dir)
+    disk.open(&path, Access::Read).and_then(|file| file.sync()).map_err(Error::io("sync", &path))?;
+    disk.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
-fn sync_names(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", dir))
+/// Locks a segment for its collector or next writer; `None` if a writer holds it, or it is gone or another user's.
+pub(super) fn take(
+    disk: &dyn Disk,
+    dir: &Path,
+    number: SegmentNumber,
+) -> Result<Option<Arc<dyn DiskFile>>, Error> {
+    let path = number.path(dir);
+    let file = match disk.open(&path, Access::Write) {
+        Ok(file) => file,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => return Ok(None),
+            _ => return Err(Error::io("open", &path)(error)),
+        },
+    };
+    let is_ours = file.lock(Lock::Exclusive, false).map_err(Error::io("lock", &path))?;
+    Ok(is_ours.then_some(file))
 }
 
 /// A segment with its lock.
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
-    number: SegmentNumber,
     path: PathBuf,
-    file: File,
+    file: Arc<dyn DiskFile>,
+    number: SegmentNumber,
+    /// Where the next record goes: behind whatever is there.
+    pub(super) end: u64,
+    /// The number of the next object.
+    pub(super) objects: u32,
     /// Whether the segment's name is known to survive: another may have made it, and been killed before it did.
-    named: bool,
+    is_named: bool,
 }
 
 impl SegmentWriter {
-    /// Goes on with a segment that nobody holds and that has room, or begins one.
-    pub(super) fn open(dir: &Path, kind: HashKind) -> Result<Self, Error> {
-        let numbers = list(dir)?;
+    /// Goes on with a segment that nobody holds and that has room, or begins one. All that is in it must be in the index first:
+    /// `recover` sees to that for a segment whose lock is held.
+    pub(super) fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        kind: HashKind,
+        index: &Index,
+        recover: &dyn Fn(SegmentNumber) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let numbers = list(&**disk, dir)?;
         for number in numbers.iter().rev().take(CANDIDATES) {
-            if let Some(writer) = Self::resume(dir, kind, *number)? {
+            if let Some(writer) = Self::resume(disk, dir, kind, index, recover, *number)? {
                 return Ok(writer);
             }
         }
-        let mut number = numbers.last().map_or(0, |number| number.0);
+        let mut number = numbers.last().map_or(0, |number| number.0).max(index.last_removed()?);
         loop {
             number = number.checked_add(1).ok_or_else(|| Error::NotARepository {
                 path: dir.to_owned(),
                 reason: "there is no number left for another segment",
             })?;
-            if let Some(writer) = Self::begin(dir, kind, SegmentNumber(number))? {
+            if let Some(writer) = Self::begin(disk, dir, kind, SegmentNumber(number))? {
                 return Ok(writer);
             }
         }
     }
 
-    fn resume(dir: &Path, kind: HashKind, number: SegmentNumber) -> Result<Option<Self>, Error> {
+    fn resume(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        kind: HashKind,
+        index: &Index,
+        recover: &dyn Fn(SegmentNumber) -> Result<(), Error>,
+        number: SegmentNumber,
+    ) -> Result<Option<Self>, Error> {
         let path = number.path(dir);
-        let file = match File::options().read(true).write(true).open(&path) {
-            Ok(file) => file,
-            // Gone meanwhile, or another user's.
-            Err(error) => match error.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                    return Ok(None);
-                }
-                _ => return Err(Error::io("open", &path)(error)),
-            },
-        };
-        if !lock(&file, &path)? || is_full(&file, &path)? {
+        let look = |file: &dyn DiskFile| file.len().map_err(Error::io("look at", &path));
+        let Some(file) = take(&**disk, dir, number)? else { return Ok(None) };
+        if look(&*file)? >= FULL {
             return Ok(None);
         }
         let mut found = [0; HEADER_LEN];
         // Shorter than a header: who began it was killed.
-        let is_ours = file.read_exact_at(&mut found, 0).is_ok() && found == header(kind);
-        Ok(is_ours.then(|| Self { dir: dir.to_owned(), number, path, file, named: false }))
+        let filled = file.read_full_at(&mut found, 0).map_err(Error::io("read", &path))?;
+        if filled < HEADER_LEN || found != header(kind) {
+            return Ok(None);
+        }
+        recover(number)?;
+        // Emptied by the collector: its end is near.
+        let state = index.segment(number)?.unwrap_or_default();
+        if state.is_dead || state.retired_at > 0 {
+            return Ok(None);
+        }
+        let (end, objects) = (look(&*file)?, state.objects);
+        let (disk, dir) = (Arc::clone(disk), dir.to_owned());
+        Ok(Some(Self { disk, dir, path, file, number, end, objects, is_named: false }))
     }
 
     /// `None` if another process was first.
-    fn begin(dir: &Path, kind: HashKind, number: SegmentNumber) -> Result<Option<Self>, Error> {
+    fn begin(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        kind: HashKind,
+        number: SegmentNumber,
+    ) -> Result<Option<Self>, Error> {
         let path = number.path(dir);
-        let file = match File::options().read(true).write(true).create_new(true).open(&path) {
+        let file = match disk.create(&path, MODE) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(Error::io("create", &path)(error)),
         };
-        if !lock(&file, &path)? {
+        if !file.lock(Lock::Exclusive, false).map_err(Error::io("lock", &path))? {
             return Ok(None);
         }
         file.write_all_at(&header(kind), 0).map_err(Error::io("write", &path))?;
-        Ok(Some(Self { dir: dir.to_owned(), number, path, file, named: false }))
+        let (disk, dir, end) = (Arc::clone(disk), dir.to_owned(), HEADER_LEN as u64);
+        Ok(Some(Self { disk, dir, path, file, number, end, objects: 0, is_named: false }))
     }
 
-    pub(super) fn is_full(&self) -> Result<bool, Error> {
-        is_full(&self.file, &self.path)
+    pub(super) fn number(&self) -> SegmentNumber {
+        self.number
     }
 
-    /// Writes bytes at the end, behind whatever is there; gives their place.
-    pub(super) fn append(&self, bytes: &[u8]) -> Result<(SegmentNumber, u64), Error> {
-        let end = self.file.metadata().map_err(Error::io("look at", &self.path))?.len();
-        self.file.write_all_at(bytes, end).map_err(Error::io("write", &self.path))?;
-        Ok((self.number, end))
+    pub(super) fn is_full(&self) -> bool {
+        self.end >= FULL
     }
 
-    /// Makes what was appended survive a loss of power.
+    /// Writes bytes at a place behind the end. What a failed call wrote is written over by the next.
+    pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
+        self.file.write_all_at(bytes, at).map_err(Error::io("write", &self.path))
+    }
+
+    /// Makes what was written survive a loss of power.
     pub(super) fn sync(&mut self) -> Result<(), Error> {
-        self.file.sync_data().map_err(Error::io("sync", &self.path))?;
-        if !self.named {
-            sync_names(&self.dir)?;
-            self.named = true;
+        self.file.sync().map_err(Error::io("sync", &self.path))?;
+        if !self.is_named {
+            self.disk.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
+            self.is_named = true;
         }
         Ok(())
-    }
-}
-
-fn is_full(file: &File, path: &Path) -> Result<bool, Error> {
-    Ok(file.metadata().map_err(Error::io("look at", path))?.len() >= FULL)
-}
-
-/// False if another process holds it.
-fn lock(file: &File, path: &Path) -> Result<bool, Error> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(Error::io("lock", path)(error)),
     }
 }
