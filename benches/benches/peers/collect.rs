@@ -30,6 +30,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 const KIND: HashKind = HashKind::Sha256;
 const LEN: usize = 256;
+const LEN_U32: u32 = 256;
 
 const SNAPSHOTS: usize = 1000;
 
@@ -75,7 +76,9 @@ pub(crate) fn run(report: &mut Report) {
     }
     let (seconds, ratio) = (Spread::of(seconds), Spread::of(ratios));
     report.row(Row {
-        work: format!("collect {GARBAGE} objects of {count} from segments, while another process puts"),
+        work: format!(
+            "collect {GARBAGE} objects of {count} from segments, while another process puts"
+        ),
         cascow: format!("{:.2} s", seconds.median),
         spread: format!("{:.2} s–{:.2} s", seconds.low, seconds.high),
         target: Some(Target::at_most(seconds.median, 10.0, "≤ 10 s")),
@@ -110,7 +113,7 @@ fn make(dir: &Path) -> Vec<ContentHash> {
         let puts = store.put_many(&contents).expect("objects are stored");
         let mut state = State::new();
         for (number, put) in puts.iter().enumerate() {
-            let content = BlobId::Chunk { hash: put.hash, len: LEN as u64 };
+            let content = BlobId::Chunk { hash: put.hash, len: LEN_U32 };
             let kind = EntryKind::File(content);
             let entry = Entry { kind, mode: 0o644, xattrs: Vec::new(), links: None };
             let value = Value { bytes: entry.encode().into(), note: note.clone().into() };

@@ -362,12 +362,8 @@ pub(crate) fn run(report: &mut Report) {
         let ours = filled(LinuxDisk::shared(), &objects);
         let peer = filled(Arc::new(OtherTables::new(open)), &objects);
         let (our_size, peer_size) = (index_size(ours.dir.path()), index_size(peer.dir.path()));
-        let duel = |work: &str| Duel {
-            work: work.into(),
-            peer: name,
-            unit: Unit::Time,
-            at_least: None,
-        };
+        let duel =
+            |work: &str| Duel { work: work.into(), peer: name, unit: Unit::Time, at_least: None };
         let get = |of: &Filled, name: &ContentHash| of.store.get(name).expect("an object is there");
         let has = |of: &Filled, name: &ContentHash| of.store.exists(name).expect("it can tell");
         report.duel(

@@ -3,7 +3,9 @@
 
 mod cache;
 mod chunking;
+mod collect;
 mod deduplication;
+mod indexes;
 mod maps;
 mod mixed;
 mod programs;
@@ -27,7 +29,7 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 11] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
@@ -35,7 +37,9 @@ const SECTIONS: [Section; 9] = [
     ("roots", roots::run),
     ("proofs", proofs::run),
     ("stores", stores::run),
+    ("indexes", indexes::run),
     ("cache", cache::run),
+    ("collect", collect::run),
     ("programs", programs::run),
 ];
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Gets and puts of 256 B in turn, by many threads of one process, and by several processes.
 //!
-//! Each worker gets objects that were there before and puts new ones, one after another, and syncs now and then: a sync for
-//! 10,000 operations of all workers together, as the puts beside it are measured. The time is by the wall, until the last
-//! worker's last object is synced. Afterwards every object that was put is read back.
+//! Each worker gets objects that were there before and puts new ones, one after another, and syncs after 10,000 operations and at
+//! its end. The time is by the wall, until the last worker's last object is synced. Afterwards every object that was put is
+//! read back.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -25,7 +25,7 @@ const LEN: usize = 256;
 /// Objects that are there before.
 const HELD: usize = 100_000;
 
-/// Operations between two syncs, of all workers together.
+/// Operations of a worker between two syncs.
 const BATCH: usize = 10_000;
 
 /// Operations of all workers together; half of them are puts.
@@ -77,8 +77,6 @@ fn work(store: &SegmentStore, held: &[ContentHash], seed: u64, workers: usize) {
     let mut objects = Objects::of(seed);
     let mut choice = Xoshiro256PlusPlus::seed_from_u64(!seed);
     let operations = OPERATIONS / workers;
-    // Spread out: each syncs for all who put meanwhile.
-    let own_batch = BATCH.min(operations);
     for operation in 1..=operations {
         if operation % 2 == 0 {
             store.put(&objects.next()).expect("an object is stored");
@@ -86,7 +84,7 @@ fn work(store: &SegmentStore, held: &[ContentHash], seed: u64, workers: usize) {
             let at = usize::try_from(choice.next_u64() % HELD as u64).expect("it is small");
             store.get(&held[at]).expect("an object is there");
         }
-        if operation % own_batch == 0 {
+        if operation % BATCH == 0 {
             store.sync().expect("they are synced");
         }
     }

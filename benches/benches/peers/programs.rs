@@ -278,7 +278,7 @@ fn timed(place: &Place, lines: Lines, dir: &Path) -> Cost {
 }
 
 /// Builds our program as users have it, and says where it is.
-fn build() -> PathBuf {
+pub(crate) fn build() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--locked", "--release", "--package", "cascow-native"])
