@@ -24,6 +24,7 @@ use crate::disk::{Disk, LinuxDisk};
 
 pub use cache::{CacheStats, Cached, ObjectCache};
 pub use files::{FileMarks, FilesystemStore};
+use segments::SegmentMarks;
 pub use segments::{Durability, SegmentStore};
 
 /// The kinds of store that a repository can have.
@@ -78,6 +79,32 @@ pub trait Marks {
     /// # Errors
     /// [`StoreError::Host`] if the host cannot tell.
     fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError>;
+}
+
+/// The marks of a [`Store`].
+#[derive(Debug)]
+pub struct StoreMarks<'s>(MarksOf<'s>);
+
+#[derive(Debug)]
+enum MarksOf<'s> {
+    Files(FileMarks<'s>),
+    Segments(SegmentMarks<'s>),
+}
+
+impl Marks for StoreMarks<'_> {
+    fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError> {
+        match &mut self.0 {
+            MarksOf::Files(marks) => marks.mark(hash),
+            MarksOf::Segments(marks) => marks.mark(hash),
+        }
+    }
+
+    fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        match &self.0 {
+            MarksOf::Files(marks) => marks.is_marked(hash),
+            MarksOf::Segments(marks) => marks.is_marked(hash),
+        }
+    }
 }
 
 /// What a sweep may remove.
@@ -200,7 +227,7 @@ impl Store {
         match kind {
             StoreKind::Files => Ok(Self::Files(FilesystemStore::open_on(disk, hash, dir))),
             StoreKind::Segments => {
-                let store = SegmentStore::open(hash, dir, Durability::Batch)?;
+                let store = SegmentStore::open_on(disk, hash, dir, Durability::Batch)?;
                 Ok(Self::Segments(Box::new(store)))
             }
         }
@@ -217,25 +244,35 @@ impl Store {
         }
     }
 
+    /// Says when the lease began under which objects are put from now on, in seconds since 1970.
+    pub fn lease_from(&self, start: u64) {
+        match self {
+            // Each hit is noted on its own file, whenever the lease began.
+            Self::Files(_) => {}
+            Self::Segments(store) => store.lease_from(start),
+        }
+    }
+
     /// An empty set of marks, of those objects that are there.
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be read.
-    pub fn marks(&self) -> Result<Box<dyn Marks + '_>, Error> {
-        match self {
-            Self::Files(store) => Ok(Box::new(store.marks())),
-            Self::Segments(_) => Err(Self::not_yet()),
-        }
+    pub fn marks(&self) -> Result<StoreMarks<'_>, Error> {
+        Ok(StoreMarks(match self {
+            Self::Files(store) => MarksOf::Files(store.marks()),
+            Self::Segments(store) => MarksOf::Segments(store.marks()?),
+        }))
     }
 
     /// Removes what is not marked and was put last before a time. Who puts an object meanwhile keeps it.
     ///
     /// # Errors
-    /// [`Error::Io`]; some objects may then be removed.
-    pub fn sweep(&self, marks: &dyn Marks, sweep: &Sweep) -> Result<Swept, Error> {
-        match self {
-            Self::Files(store) => store.sweep(marks, sweep),
-            Self::Segments(_) => Err(Self::not_yet()),
+    /// [`Error::Io`]; some objects may then be removed. [`Error::Misuse`] if the marks are another store's.
+    pub fn sweep(&self, marks: &StoreMarks<'_>, sweep: &Sweep) -> Result<Swept, Error> {
+        match (self, &marks.0) {
+            (Self::Files(store), MarksOf::Files(marks)) => store.sweep(marks, sweep),
+            (Self::Segments(store), MarksOf::Segments(marks)) => store.sweep(marks, sweep),
+            _ => Err(Error::Misuse("these marks are another store's".to_owned())),
         }
     }
 
@@ -246,7 +283,7 @@ impl Store {
     pub fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<u64, Error> {
         match self {
             Self::Files(store) => store.check(found),
-            Self::Segments(_) => Err(Self::not_yet()),
+            Self::Segments(store) => store.check(found),
         }
     }
 
@@ -257,12 +294,8 @@ impl Store {
     pub fn repair(&self, damaged: &[ContentHash], quarantine: &Path) -> Result<Repaired, Error> {
         match self {
             Self::Files(store) => store.repair(damaged, quarantine),
-            Self::Segments(_) => Err(Self::not_yet()),
+            Self::Segments(store) => store.repair(damaged, quarantine),
         }
-    }
-
-    fn not_yet() -> Error {
-        Error::Unavailable("a store of segments cannot do this yet".to_owned())
     }
 
     fn inner(&self) -> &dyn ObjectStore {

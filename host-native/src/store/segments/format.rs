@@ -124,7 +124,8 @@ pub(super) fn block_record(
         return Ok(None);
     };
     let len = bounded(4 + objects.len() * MEMBER_LEN + payload.len())?;
-    let mut bytes = Vec::with_capacity(RECORD_START_LEN + 4 + objects.len() * MEMBER_LEN + payload.len());
+    let mut bytes =
+        Vec::with_capacity(RECORD_START_LEN + 4 + objects.len() * MEMBER_LEN + payload.len());
     bytes.extend_from_slice(&BLOCK_MAGIC);
     bytes.extend_from_slice(&len.to_le_bytes());
     bytes.extend_from_slice(&bounded(objects.len())?.to_le_bytes());
@@ -133,7 +134,8 @@ pub(super) fn block_record(
         bytes.extend_from_slice(&bounded(object.len())?.to_le_bytes());
     }
     bytes.extend_from_slice(&payload);
-    let members = members_of(objects.iter().map(|(hash, object)| (*hash, object.len())), bytes.len())?;
+    let members =
+        members_of(objects.iter().map(|(hash, object)| (*hash, object.len())), bytes.len())?;
     Ok(Some((bytes, members)))
 }
 

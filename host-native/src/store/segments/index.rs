@@ -379,10 +379,7 @@ impl Index {
     /// Names new places of objects whose entries still name the old ones. The new segment's bytes are synced.
     ///
     /// Up to where that is indexed stays as it is: its writer says so with the next batch.
-    pub(super) fn relocate(
-        &self,
-        moves: &[(ContentHash, Entry, Entry)],
-    ) -> Result<(), Error> {
+    pub(super) fn relocate(&self, moves: &[(ContentHash, Entry, Entry)]) -> Result<(), Error> {
         self.write(&mut |txn| {
             let mut states = States::default();
             for (hash, old, new) in moves {

@@ -24,6 +24,7 @@
 //! index made anew names them again. Damage within the pages of the index is noticed where it leads to a wrong place, but LMDB
 //! keeps no checksums of its own.
 
+mod check;
 mod format;
 mod index;
 mod reader;

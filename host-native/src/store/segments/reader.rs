@@ -90,7 +90,8 @@ pub(super) fn open(
         let open = || codec::open(&Frame::parse(bytes)?, kind, hash);
         return open().map_err(fail);
     };
-    let block = Block::parse(bytes).ok_or_else(|| fail(FrameError::Truncated { found: bytes.len() }))?;
+    let block =
+        Block::parse(bytes).ok_or_else(|| fail(FrameError::Truncated { found: bytes.len() }))?;
     let decoded = block.decode().ok_or_else(|| fail(FrameError::Payload))?;
     let range = || {
         let start = usize::try_from(within).ok()?;

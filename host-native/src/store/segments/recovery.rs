@@ -44,10 +44,7 @@ pub(super) fn open(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened
 }
 
 fn is_read_only(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-    )
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 fn open_to_read(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {

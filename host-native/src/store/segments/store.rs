@@ -92,8 +92,28 @@ struct Gathered {
     total: u64,
     /// Objects that the index does not name yet.
     recent: HashMap<ContentHash, Appended>,
+    /// Whether some of these take the place of damaged ones.
+    mends: bool,
     /// Objects that it names, and that were put again.
     hits: HashMap<ContentHash, Entry>,
+}
+
+impl Gathered {
+    /// The entry of the next object of a segment, in a record that begins there.
+    fn entry(
+        &mut self,
+        segment: SegmentNumber,
+        at: u64,
+        object: &Placed,
+        put_at: u32,
+    ) -> Result<Entry, Error> {
+        let offset = u32::try_from(at + object.offset as u64)
+            .map_err(|_| Error::Unavailable("a segment is longer than 4 GiB".to_owned()))?;
+        let ordinal = self.objects;
+        self.objects = ordinal.saturating_add(1);
+        let Placed { len, within, raw_len, share, .. } = *object;
+        Ok(Entry { segment, ordinal, offset, len, within, raw_len, share, put_at })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -194,7 +214,8 @@ impl SegmentStore {
         let mut writer = self.writer()?;
         self.settle(&mut writer)?;
         let gathered = self.gathered();
-        let is_due = !gathered.hits.is_empty() || gathered.recent.len() >= UNINDEXED;
+        let is_due =
+            !gathered.hits.is_empty() || gathered.mends || gathered.recent.len() >= UNINDEXED;
         drop(gathered);
         if is_due { self.publish(&mut writer) } else { Ok(()) }
     }
@@ -218,7 +239,8 @@ impl SegmentStore {
     fn write(&self, writer: &mut Writer) -> Result<(), Error> {
         let (len, end) = {
             let gathered = self.gathered();
-            if let Some(segment) = writer.segment.as_ref().filter(|_| !gathered.records.is_empty()) {
+            if let Some(segment) = writer.segment.as_ref().filter(|_| !gathered.records.is_empty())
+            {
                 segment.write(&gathered.records, gathered.start)?;
             }
             let len = gathered.records.len();
@@ -287,7 +309,8 @@ impl SegmentStore {
         }
         drop(gathered);
         self.sync_segment(writer)?;
-        let segment = writer.segment.as_ref().map(|segment| (segment.number(), segment.end, segment.objects));
+        let segment =
+            writer.segment.as_ref().map(|segment| (segment.number(), segment.end, segment.objects));
         let end = segment.map_or(0, |(_, end, _)| end);
         let gathered = self.gathered();
         let is_written = |appended: &Appended| u64::from(appended.entry.offset) < end;
@@ -305,6 +328,7 @@ impl SegmentStore {
         self.index.publish(segment, &recent, &hits, self.now())?;
         let mut gathered = self.gathered_mut();
         gathered.recent.retain(|_, appended| !is_written(appended));
+        gathered.mends = gathered.recent.values().any(|appended| appended.mends);
         for (hash, _) in hits {
             gathered.hits.remove(&hash);
         }
@@ -337,7 +361,11 @@ impl SegmentStore {
         self.gathered.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_writable(&self) -> Result<(), Error> {
+    pub(super) fn is_writable(&self) -> bool {
+        self.is_writable
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
         match self.is_writable {
             true => Ok(()),
             false => Err(Error::Unavailable(format!(
@@ -358,9 +386,8 @@ impl SegmentStore {
         }
         // The last one could not be left: what is in it comes first.
         self.leave_segment(&mut writer)?;
-        let recover = |number| {
-            recovery::enter(&*self.disk, &self.segments, self.kind, &self.index, number)
-        };
+        let recover =
+            |number| recovery::enter(&*self.disk, &self.segments, self.kind, &self.index, number);
         let segment =
             SegmentWriter::open(&self.disk, &self.segments, self.kind, &self.index, &recover)?;
         let mut gathered = self.gathered_mut();
@@ -385,25 +412,20 @@ impl SegmentStore {
             for Record { bytes, objects, mends } in &records {
                 let is_new = |object: &Placed| !gathered.recent.contains_key(&object.hash);
                 let fresh: Vec<bool> = objects.iter().map(is_new).collect();
-                let at = gathered.start + gathered.records.len() as u64;
-                if fresh.contains(&true) {
-                    gathered.records.extend_from_slice(bytes);
-                    gathered.total += bytes.len() as u64;
+                if !fresh.contains(&true) {
+                    news.extend(fresh);
+                    continue;
                 }
+                let at = gathered.start + gathered.records.len() as u64;
+                gathered.records.extend_from_slice(bytes);
+                gathered.total += bytes.len() as u64;
                 for (object, is_new) in objects.iter().zip(&fresh) {
-                    if !is_new {
-                        continue;
+                    // Each has a number, new or not: who reads the segment again counts them all.
+                    let entry = gathered.entry(segment, at, object, 0)?;
+                    if *is_new {
+                        gathered.mends |= mends;
+                        gathered.recent.insert(object.hash, Appended { entry, mends: *mends });
                     }
-                    let offset = u32::try_from(at + object.offset as u64).map_err(|_| {
-                        Error::Unavailable("a segment is longer than 4 GiB".to_owned())
-                    })?;
-                    let Placed { hash, len, within, raw_len, share, .. } = *object;
-                    let ordinal = gathered.objects;
-                    gathered.objects = ordinal.saturating_add(1);
-                    let put_at = 0;
-                    let entry =
-                        Entry { segment, ordinal, offset, len, within, raw_len, share, put_at };
-                    gathered.recent.insert(hash, Appended { entry, mends: *mends });
                 }
                 news.extend(fresh);
             }
@@ -427,7 +449,8 @@ impl SegmentStore {
             // Another thread may have done it meanwhile.
             let gathered = self.gathered();
             let is_due = gathered.recent.len() >= UNINDEXED
-                || (self.durability == Durability::Each && !gathered.hits.is_empty());
+                || (self.durability == Durability::Each
+                    && (gathered.mends || !gathered.hits.is_empty()));
             let is_full = gathered.records.len() >= GATHERED_LEN;
             drop(gathered);
             if is_due {
@@ -493,11 +516,7 @@ impl SegmentStore {
         }
     }
 
-    pub(super) fn read_at(
-        &self,
-        hash: &ContentHash,
-        entry: &Entry,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn read_at(&self, hash: &ContentHash, entry: &Entry) -> Result<Vec<u8>, StoreError> {
         let bytes = self.reader.read(entry)?;
         reader::open(self.kind, hash, entry, &bytes, &self.cache)
     }
@@ -529,7 +548,11 @@ impl SegmentStore {
     }
 
     /// What is known of objects before they are put: `None` if one is new, else whether it must be put all the same, being damaged.
-    fn known(&self, names: &[ContentHash], objects: &[&[u8]]) -> Result<Vec<Option<bool>>, StoreError> {
+    fn known(
+        &self,
+        names: &[ContentHash],
+        objects: &[&[u8]],
+    ) -> Result<Vec<Option<bool>>, StoreError> {
         let mut known = vec![None; names.len()];
         let mut unknown: Vec<ContentHash> = Vec::with_capacity(names.len());
         let mut positions: Vec<usize> = Vec::with_capacity(names.len());
@@ -571,7 +594,8 @@ impl SegmentStore {
     fn put_named(&self, names: &[ContentHash], objects: &[&[u8]]) -> Result<Vec<Put>, StoreError> {
         self.check_writable()?;
         let known = self.known(names, objects)?;
-        let mut puts: Vec<Put> = names.iter().map(|hash| Put { hash: *hash, added: None }).collect();
+        let mut puts: Vec<Put> =
+            names.iter().map(|hash| Put { hash: *hash, added: None }).collect();
         let mut records = Vec::new();
         // Where in `puts` the objects of the records are.
         let mut positions = Vec::new();
@@ -629,10 +653,7 @@ impl SegmentStore {
     }
 
     /// Appends objects that lie elsewhere once more, and has the index name the new places, unless something else became of them.
-    pub(super) fn relocate(
-        &self,
-        objects: &[(ContentHash, Entry, Vec<u8>)],
-    ) -> Result<(), Error> {
+    pub(super) fn relocate(&self, objects: &[(ContentHash, Entry, Vec<u8>)]) -> Result<(), Error> {
         let mut writer = self.writer()?;
         // What is there already must not be taken for the new places.
         self.publish(&mut writer)?;
@@ -678,18 +699,10 @@ impl SegmentStore {
                 let at = gathered.start + gathered.records.len() as u64;
                 gathered.records.extend_from_slice(&bytes);
                 gathered.total += bytes.len() as u64;
-                for Placed { hash, offset, len, within, raw_len, share } in objects {
-                    let (Ok(offset), Some(old)) =
-                        (u32::try_from(at + offset as u64), olds.get(&hash))
-                    else {
-                        continue;
-                    };
-                    let ordinal = gathered.objects;
-                    gathered.objects = ordinal.saturating_add(1);
-                    let put_at = old.put_at;
-                    let new =
-                        Entry { segment, ordinal, offset, len, within, raw_len, share, put_at };
-                    moves.push((hash, *old, new));
+                for object in objects {
+                    let Some(old) = olds.get(&object.hash) else { continue };
+                    let new = gathered.entry(segment, at, &object, old.put_at)?;
+                    moves.push((object.hash, *old, new));
                 }
             }
         }

@@ -108,9 +108,8 @@ impl SegmentStore {
             let entries = self.index.entries_after(last, WINDOW)?;
             let Some((name, _)) = entries.last() else { break };
             last = Some(*name);
-            let is_garbage = |entry: &Entry| {
-                u64::from(entry.put_at) < sweep.before && !marks.has(entry)
-            };
+            let is_garbage =
+                |entry: &Entry| u64::from(entry.put_at) < sweep.before && !marks.has(entry);
             let (garbage, live): (Vec<_>, Vec<_>) =
                 entries.into_iter().partition(|(_, entry)| is_garbage(entry));
             swept.live += live.len() as u64;

@@ -27,6 +27,8 @@ pub(super) struct Tails(Mutex<Known>);
 struct Known {
     /// Up to where each segment was looked through.
     ends: HashMap<SegmentNumber, u64>,
+    /// Up to where each was in the index then: what is before that is looked for there alone.
+    indexed: HashMap<SegmentNumber, u64>,
     entries: HashMap<ContentHash, Entry>,
 }
 
@@ -72,7 +74,7 @@ impl Known {
         index: &Index,
         ours: Option<SegmentNumber>,
     ) -> Result<(), Error> {
-        let Self { ends, entries } = self;
+        let Self { ends, indexed, entries } = self;
         if entries.len() > MOST {
             *entries = HashMap::new();
             ends.clear();
@@ -80,10 +82,22 @@ impl Known {
         let mut numbers = writer::list(disk, segments)?;
         numbers.retain(|number| Some(*number) != ours);
         let states = index.segments(&numbers)?;
+        let now = numbers
+            .iter()
+            .zip(&states)
+            .map(|(number, state)| (*number, state.map_or(0, |state| state.indexed)));
+        let now: HashMap<SegmentNumber, u64> = now.collect();
+        if now != *indexed {
+            let is_behind = |entry: &Entry| {
+                now.get(&entry.segment).is_some_and(|end| u64::from(entry.offset) >= *end)
+            };
+            entries.retain(|_, entry| is_behind(entry));
+            *indexed = now;
+        }
         for (number, state) in numbers.into_iter().zip(states) {
             let path = number.path(segments);
-            let indexed = state.unwrap_or_default().indexed;
-            let start = indexed.max(ends.get(&number).copied().unwrap_or_default());
+            let entered = state.unwrap_or_default().indexed;
+            let start = entered.max(ends.get(&number).copied().unwrap_or_default());
             let file = match disk.open(&path, Access::Read) {
                 Ok(file) => file,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

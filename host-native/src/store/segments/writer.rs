@@ -48,7 +48,9 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentNumber>, Er
 /// Makes a segment's bytes survive a loss of power, and the names of all.
 pub(super) fn sync(disk: &dyn Disk, dir: &Path, number: SegmentNumber) -> Result<(), Error> {
     let path = number.path(dir);
-    disk.open(&path, Access::Read).and_then(|file| file.sync()).map_err(Error::io("sync", &path))?;
+    disk.open(&path, Access::Read)
+        .and_then(|file| file.sync())
+        .map_err(Error::io("sync", &path))?;
     disk.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
