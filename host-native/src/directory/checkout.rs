@@ -226,11 +226,16 @@ impl<'a> Dresser<'a> {
     }
 
     /// The mode to make a file with. What stays ours has its permission bits from the beginning, as far as the user's mask lets
-    /// it, which mostly is all there is to do; what is to be another's is nobody else's until it is.
+    /// it, which mostly is all there is to do; what is to be another's is nobody else's until it is. Attributes can only be set on
+    /// what may be written to.
     fn first_mode(&self, entry: &Entry, note: &Note) -> Mode {
         let private = Mode::RUSR | Mode::WUSR;
         let is_ours = (note.uid, note.gid) == (self.uid.as_raw(), self.gid.as_raw());
-        if is_ours { Mode::from_raw_mode((entry.mode & 0o777).into()) } else { private }
+        if is_ours && entry.xattrs.is_empty() {
+            Mode::from_raw_mode((entry.mode & 0o777).into())
+        } else {
+            private
+        }
     }
 
     /// A pipe or device.
