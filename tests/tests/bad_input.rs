@@ -562,7 +562,7 @@ fn a_record_that_lies_about_its_state_is_refused() {
 
 #[test]
 fn a_sparse_giant_in_the_store_is_refused() {
-    let (sandbox, snapshot) = saved();
+    let (sandbox, snapshot) = saved_in_files();
     let path = sandbox.path(object(&snapshot));
     let whole = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();
