@@ -90,15 +90,27 @@ impl Repository {
     fn make(disk: &dyn Disk, dir: &Path, kind: HashKind, store: StoreKind) -> Result<(), Error> {
         let dir = dir.join(DIR_NAME);
         let (format, history) = (dir.join("format"), dir.join("snapshots"));
-        // The history counts as well: a repository that lost its format must not lose that too.
-        if disk.stat(&format).is_ok() || disk.stat(&history).is_ok() {
+        // The history counts as well: a repository that lost its format must not lose that too. One that names nothing is what
+        // a crash left of a repository that was being made.
+        let is_unused = || history::read(disk, &history).is_ok_and(|found| found.is_empty());
+        if disk.stat(&format).is_ok() || disk.stat(&history).is_ok() && !is_unused() {
             return Err(Error::Misuse(format!("{dir:?} holds a repository already")));
+        }
+        // Directories that get a new name in them, up to the first that is there.
+        let mut above = Vec::new();
+        for path in dir.ancestors().skip(1) {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            above.push(path);
+            if disk.stat(path).is_ok() {
+                break;
+            }
         }
         for path in [dir.join("objects"), dir.join("labels"), dir.join("work")] {
             disk.create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
         history::create(disk, &history)?;
-        format::write(disk, &format, kind, store)
+        format::write(disk, &format, kind, store)?;
+        above.iter().try_for_each(|path| disk.sync_dir(path).map_err(Error::io("sync", path)))
     }
 
     /// Opens the repository that `dir` is or holds.

@@ -271,7 +271,7 @@ mod tests {
             let cache = ObjectCache::new(capacity);
             for number in 0..5000 {
                 let (name, bytes) = object(number, number as usize % 700);
-                cache.insert(name, bytes);
+                cache.insert(name, &bytes);
                 assert!(cache.stats().bytes <= capacity, "{:?}", cache.stats());
             }
             assert_eq!(cache.stats().capacity_bytes, capacity);
@@ -283,9 +283,9 @@ mod tests {
     fn an_object_that_would_not_fit_is_read_but_not_kept() {
         let cache = ObjectCache::new(1 << 20);
         let (small, bytes) = object(0, 100);
-        cache.insert(small, Arc::clone(&bytes));
+        cache.insert(small, &bytes);
         let (large, long) = object(1, 2 << 20);
-        cache.insert(large, Arc::clone(&long));
+        cache.insert(large, &long);
         assert_eq!(cache.fetch(&large), None);
         let read = cache.fetch_or_read(&large, || Ok::<_, ()>(long.to_vec()));
         assert_eq!(read, Ok(long));
@@ -310,7 +310,7 @@ mod tests {
     fn without_capacity_nothing_is_held_and_all_is_missed() {
         let cache = ObjectCache::new(0);
         let (name, bytes) = object(7, 100);
-        cache.insert(name, Arc::clone(&bytes));
+        cache.insert(name, &bytes);
         assert_eq!(cache.fetch(&name), None);
         assert_eq!(cache.fetch_or_read(&name, || Ok::<_, ()>(bytes.to_vec())), Ok(bytes));
         cache.remove(&name);
@@ -335,12 +335,12 @@ mod tests {
         let cache = ObjectCache::new(1 << 20);
         let wanted: Vec<_> = (0..500).map(|number| object(number, 256)).collect();
         for (name, bytes) in &wanted {
-            cache.insert(*name, Arc::clone(bytes));
+            cache.insert(*name, bytes);
         }
         // Five times what the cache can hold passes once, while the wanted are read now and then.
         for number in 0..12_000 {
             let (name, bytes) = object(1_000_000 + number, 256);
-            cache.insert(name, bytes);
+            cache.insert(name, &bytes);
             _ = cache.fetch(&wanted[number as usize % 500].0);
         }
         let left = wanted.iter().filter(|(name, _)| cache.fetch(name).is_some()).count();
