@@ -281,6 +281,16 @@ impl Store {
         }
     }
 
+    /// Says when the lease began under which objects are put from now on, in seconds since 1970: what is found again is made at
+    /// least as young.
+    pub fn lease_from(&self, start: u64) {
+        match self {
+            // Each hit makes a file young.
+            Self::Files(_) => {}
+            Self::Segments(store) => store.lease_from(start),
+        }
+    }
+
     /// Reads and verifies every object, and shows the damaged ones; says how many objects there are.
     ///
     /// # Errors
