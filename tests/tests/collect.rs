@@ -391,9 +391,10 @@ fn a_collection_refuses_to_guess_what_a_damaged_object_refers_to() {
         None => listing.id.to_string(),
     };
     let path = place.path(".cascow/objects").join(&name[..2]).join(&name[2..4]).join(&name);
-    let bytes = fs::read(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
     fs::remove_file(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    fs::write(&path, bytes).unwrap();
     let error = place.now().collect(&NO_GRACE, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains(&name), "{error}");
     assert_eq!(objects(&place.now()), before);

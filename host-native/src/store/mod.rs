@@ -34,9 +34,9 @@ pub use segments::{Durability, SegmentStore};
 #[non_exhaustive]
 pub enum StoreKind {
     /// A file for each object.
-    #[default]
     Files,
     /// Objects one after another in segments, with an index.
+    #[default]
     Segments,
 }
 
