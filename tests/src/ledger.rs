@@ -12,7 +12,7 @@ use cascow_core::snapshot::{State, Value};
 use cascow_core::store::{ObjectStore, StoreError};
 use cascow_native::Error;
 use cascow_native::disk::Disk;
-use cascow_native::repository::{Label, Repository};
+use cascow_native::repository::{Collect, Collected, Label, Repository};
 
 /// The files of a tree, by path. They are all in its top directory.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -64,21 +64,19 @@ impl Ledger {
         self.changes += 1;
     }
 
-    /// These objects need not be there any more.
-    pub fn release_objects(&mut self) {
-        self.objects.clear();
-        self.changes += 1;
-    }
-
     /// A snapshot is acknowledged.
     pub fn hold_snapshot(&mut self, snapshot: ContentHash, files: &Files) {
         self.snapshots.insert(snapshot, files.clone());
         self.changes += 1;
     }
 
-    /// A snapshot need not be there any more.
-    pub fn release_snapshot(&mut self, snapshot: &ContentHash) {
-        self.snapshots.remove(snapshot);
+    /// Objects alone, and snapshots that no label names, need not be there any more. (All of these tests save without parents
+    /// or label the last of a line.)
+    pub fn release_unnamed(&mut self) {
+        self.objects.clear();
+        let named: BTreeSet<ContentHash> =
+            self.labels.values().flatten().flatten().copied().collect();
+        self.snapshots.retain(|snapshot, _| named.contains(snapshot));
         self.changes += 1;
     }
 
@@ -223,6 +221,7 @@ impl Worker {
     /// # Errors
     /// Those of the store.
     pub fn put(&self, objects: &[Vec<u8>]) -> Result<(), Error> {
+        self.repository.lease()?;
         for object in objects {
             self.repository.store().put(object)?;
         }
@@ -241,6 +240,7 @@ impl Worker {
         parent: Option<ContentHash>,
         label: Option<&'static str>,
     ) -> Result<ContentHash, Error> {
+        self.repository.lease()?;
         let state = state(self.repository.store(), files)?;
         let snapshot = self.repository.write_snapshot(&state, parent)?.snapshot;
         if let Some(label) = label {
@@ -254,6 +254,16 @@ impl Worker {
             ledger.hold_label(label, Some(snapshot));
         }
         Ok(snapshot)
+    }
+
+    /// Collects what nothing keeps and was put longer ago. Objects that nothing refers to, and snapshots without a label, need not
+    /// be there any more.
+    ///
+    /// # Errors
+    /// Those of the repository.
+    pub fn collect(&self, grace_secs: u64) -> Result<Collected, Error> {
+        self.ledger().release_unnamed();
+        self.repository.collect(&Collect { grace_secs, dry_run: false }, &mut |_| {})
     }
 
     /// Moves a label, or deletes it.

@@ -178,6 +178,25 @@ fn lose_index(scene: &Scene<'_>) -> Result<(), Error> {
     disk.remove_dir_all(&index).map_err(Error::io("remove", &index))
 }
 
+/// Garbage between what is kept: in segments, so much that they are rewritten.
+fn save_and_forget(scene: &Scene<'_>) -> Result<(), Error> {
+    let (worker, variant) = (scene.worker, scene.variant);
+    for version in 1..5 {
+        worker.save(&tree(variant, version), None, Some("last"))?;
+    }
+    worker.put(&objects(variant, 20..30))?;
+    scene.machine.set_clock(CLOCK + 1000);
+    Ok(())
+}
+
+fn collect(scene: &Scene<'_>) -> Result<(), Error> {
+    scene.worker.collect(100)?;
+    // What was just removed is put again, and what was retired is removed.
+    scene.worker.save(&tree(scene.variant, 2), None, Some("second"))?;
+    scene.machine.set_clock(CLOCK + 2000);
+    scene.worker.collect(100).map(drop)
+}
+
 fn put_more(scene: &Scene<'_>) -> Result<(), Error> {
     scene.worker.put(&objects(scene.variant, 8..12))
 }
@@ -223,6 +242,13 @@ const SCENARIOS: &[Scenario] = &[
         during: save,
     },
     Scenario { name: "label", kinds: BOTH, variants: 2, before: save, during: label },
+    Scenario {
+        name: "collect",
+        kinds: BOTH,
+        variants: 3,
+        before: save_and_forget,
+        during: collect,
+    },
     Scenario {
         name: "index lost",
         kinds: &[StoreKind::Segments],

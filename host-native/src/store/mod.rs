@@ -245,15 +245,6 @@ impl Store {
         }
     }
 
-    /// Says when the lease began under which objects are put from now on, in seconds since 1970.
-    pub fn lease_from(&self, start: u64) {
-        match self {
-            // Each hit is noted on its own file, whenever the lease began.
-            Self::Files(_) => {}
-            Self::Segments(store) => store.lease_from(start),
-        }
-    }
-
     /// An empty set of marks, of those objects that are there.
     ///
     /// # Errors
