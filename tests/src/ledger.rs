@@ -70,13 +70,25 @@ impl Ledger {
         self.changes += 1;
     }
 
-    /// Objects alone, and snapshots that no label names, need not be there any more. (All of these tests save without parents
-    /// or label the last of a line.)
+    /// Objects alone, and snapshots that no label is known to name, need not be there any more. What comes from a snapshot keeps it,
+    /// but of that it is enough that it is whole.
     pub fn release_unnamed(&mut self) {
         self.objects.clear();
-        let named: BTreeSet<ContentHash> =
-            self.labels.values().flatten().flatten().copied().collect();
+        let certain = |allowed: &BTreeSet<Option<ContentHash>>| match allowed.len() {
+            1 => allowed.first().copied().flatten(),
+            _ => None,
+        };
+        let named: BTreeSet<ContentHash> = self.labels.values().filter_map(certain).collect();
         self.snapshots.retain(|snapshot, _| named.contains(snapshot));
+        self.changes += 1;
+    }
+
+    /// The snapshots that a label may name need not be there any more, as far as this label keeps them: it is about to be moved
+    /// beside a collector.
+    pub fn release_named_by(&mut self, label: &str) {
+        for snapshot in self.labels.get(label).into_iter().flatten().flatten() {
+            self.snapshots.remove(snapshot);
+        }
         self.changes += 1;
     }
 
@@ -108,6 +120,11 @@ impl Ledger {
         let history = repository.snapshots().map_err(|error| format!("the history: {error}"))?;
         for snapshot in &history {
             // Of others than the acknowledged it is not known what they should hold, but they must be whole.
+            let record = repository.record(snapshot);
+            let record = record.map_err(|error| format!("snapshot {snapshot}: {error}"))?;
+            if let Some(parent) = record.parent.filter(|parent| !history.contains(parent)) {
+                return Err(format!("snapshot {snapshot} comes from {parent}, which is lost"));
+            }
             let found = files(repository, snapshot);
             let found = found.map_err(|error| format!("snapshot {snapshot}: {error}"))?;
             if let Some(files) = self.snapshots.get(snapshot)
