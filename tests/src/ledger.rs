@@ -298,3 +298,16 @@ impl Worker {
         Ok(())
     }
 }
+
+/// The tree that a process of this seed saves under this number. It shares some files with other processes, and some with its own
+/// other trees, so that one finds again what another no longer keeps.
+pub fn numbered_tree(seed: u32, number: u32) -> Files {
+    [
+        ("number", number.to_string().into_bytes()),
+        ("of all", noise(u64::from(number % 7), 3000)),
+        ("own", noise(u64::from(seed) << 32 | u64::from(number / 3), 1500)),
+        ("seed", seed.to_string().into_bytes()),
+    ]
+    .map(|(path, bytes)| (path.to_owned(), bytes))
+    .into()
+}
