@@ -28,10 +28,10 @@ use crate::store::{ObjectStore, Put, StoreError};
 
 /// Lists above a value, at most: at least 56 chunks' names fit in a chunk of 2 KiB, so eight levels hold more than 2^46 chunks.
 /// Readers refuse more.
-const MAX_DEPTH: u8 = 8;
+pub(crate) const MAX_DEPTH: u8 = 8;
 
 /// A chunk's name and length, as lists hold it.
-const RECORD_LEN: usize = HASH_LEN + 4;
+pub(crate) const RECORD_LEN: usize = HASH_LEN + 4;
 
 /// Chunks that are given to the store together: enough for it to name several at once nearly all the time.
 const BATCH: usize = 16;

@@ -19,6 +19,7 @@
 //! | [`snapshot`] | states, deltas, the snapshot tree, merging |
 //! | [`record`] | snapshots as they are stored |
 //! | [`entry`], [`workspace`] | directory trees as states |
+//! | [`reach`] | what a snapshot refers to, for collectors and checks |
 //! | [`search`] | Monte-Carlo graph search |
 //!
 //! # Features
@@ -50,6 +51,8 @@ pub mod executor;
 pub mod frame;
 pub mod hash;
 pub mod merkle;
+#[cfg(feature = "alloc")]
+pub mod reach;
 #[cfg(feature = "alloc")]
 pub mod record;
 #[cfg(feature = "alloc")]

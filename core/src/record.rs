@@ -260,6 +260,21 @@ fn encode(kind: HashKind, record: &SnapshotRecord) -> Vec<u8> {
     postcard::to_extend(record, bytes).expect("a record encodes")
 }
 
+/// Bytes before each entry of a listing: the lengths of key, value and note.
+pub(crate) const LENGTHS_LEN: usize = 12;
+
+/// The lengths of an entry's key, value and note; `None` if one is out of bounds.
+pub(crate) fn entry_lens(bytes: &[u8; LENGTHS_LEN]) -> Option<[usize; 3]> {
+    let (fields, _) = bytes.as_chunks::<4>();
+    let mut lens = [0; 3];
+    let limits = [MAX_KEY_LEN, MAX_VALUE_LEN, MAX_NOTE_LEN];
+    for ((len, field), limit) in lens.iter_mut().zip(fields).zip(limits) {
+        let found = u32::from_le_bytes(*field);
+        *len = usize::try_from(found).ok().filter(|_| found <= limit)?;
+    }
+    Some(lens)
+}
+
 type KeyValue = (Box<[u8]>, Value);
 
 /// A listing, read entry by entry.
@@ -272,17 +287,11 @@ struct Listing<'s, S: ?Sized> {
 impl<S: ObjectStore + ?Sized> Listing<'_, S> {
     fn next(&mut self, after: u64) -> Result<Option<KeyValue>, RecordError> {
         let malformed = || RecordError::Listing { after };
-        if !self.fill(12)? {
+        if !self.fill(LENGTHS_LEN)? {
             return if self.bytes.len() == self.used { Ok(None) } else { Err(malformed()) };
         }
-        let mut lens = [0; 3];
-        for (len, limit) in lens.iter_mut().zip([MAX_KEY_LEN, MAX_VALUE_LEN, MAX_NOTE_LEN]) {
-            let field = self.take(4).first_chunk().copied().map(u32::from_le_bytes);
-            *len = field
-                .filter(|len| *len <= limit)
-                .and_then(|len| usize::try_from(len).ok())
-                .ok_or_else(malformed)?;
-        }
+        let lens = self.take(LENGTHS_LEN).first_chunk().and_then(entry_lens);
+        let lens = lens.ok_or_else(malformed)?;
         if !self.fill(lens.iter().sum())? {
             return Err(malformed());
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cascow_core::blob::BlobError;
+use cascow_core::hash::ContentHash;
 use cascow_core::merkle::ProveError;
 use cascow_core::record::RecordError;
 use cascow_core::snapshot::TreeError;
@@ -47,6 +48,25 @@ pub enum Error {
         /// How it was named.
         name: String,
     },
+    /// A snapshot is not in the history.
+    #[error("no snapshot \"{snapshot}\" here: it was collected, or never saved in this repository")]
+    Absent {
+        /// Its name.
+        snapshot: ContentHash,
+    },
+    /// A label names a snapshot that is not in the history.
+    #[error(
+        "the label {label:?} names snapshot {snapshot}, which is not here: it was collected, or never saved in this repository"
+    )]
+    Dangling {
+        /// The label.
+        label: String,
+        /// What it names.
+        snapshot: ContentHash,
+    },
+    /// What is stored is damaged, and that keeps from what was asked for.
+    #[error("{0}")]
+    Damaged(String),
     /// A label or prefix stands for several snapshots.
     #[error("{name:?} stands for {count} snapshots; give all 64 digits of the one that is meant")]
     Ambiguous {
@@ -105,11 +125,16 @@ impl Error {
                 _ => ErrorKind::Environment,
             },
             Self::Unavailable(_) | Self::Interrupted => ErrorKind::Environment,
-            Self::NoRepository { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NoRepository { .. }
+            | Self::NotFound { .. }
+            | Self::Absent { .. }
+            | Self::Dangling { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. } | Self::Misuse(_) | Self::Tree(_) | Self::Prove(_) => {
                 ErrorKind::Usage
             }
-            Self::NotARepository { .. } | Self::Workspace(_) => ErrorKind::Corrupt,
+            Self::NotARepository { .. } | Self::Damaged(_) | Self::Workspace(_) => {
+                ErrorKind::Corrupt
+            }
             Self::Record(RecordError::Blob(BlobError::Store(error)))
             | Self::Blob(BlobError::Store(error))
             | Self::Store(error) => match error {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! What the tests of this package, and of the crates beside it, share.
 
+pub mod aged_disk;
+pub mod ledger;
 pub mod program;
 pub mod sandbox;
+pub mod simulated;
 pub mod store_conformance;
 
 /// An object of a process with this seed: every fourth is the same for all of them, some compress, and few are long.

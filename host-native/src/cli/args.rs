@@ -71,6 +71,17 @@ pub(crate) enum Command {
     Object(Object),
     /// Count what the repository holds
     Stats,
+    /// Remove old snapshots that no label keeps, and objects that nothing needs
+    #[command(
+        long_about = "Remove old snapshots that no label keeps, and objects that nothing needs.\n\n\
+        A snapshot stays if a label names it or one that comes from it, if a running command relies on it, or if it was \
+        saved within the time of grace. Others may read and write meanwhile."
+    )]
+    Gc(Gc),
+    /// Check every object, and all that snapshots and labels refer to
+    #[command(long_about = "Check every object, and all that snapshots and labels refer to.\n\n\
+        The exit code is 1 if there is damage that remains.")]
+    Fsck(FsckArgs),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -127,6 +138,9 @@ pub(crate) struct Save {
     /// Leave out paths that match, with all below them; may be given again
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
+    /// Read every file, also those that look as they did at the last save
+    #[arg(long)]
+    pub(crate) reread: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -311,6 +325,24 @@ pub(crate) struct Demo {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: SearchLimits,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Gc {
+    /// Keep what was saved within so many seconds; 14 days, as git does, unless told otherwise. With 0, everything that
+    /// nothing names goes
+    #[arg(long, value_name = "SECS", default_value_t = cascow_native::repository::GRACE_SECS)]
+    pub(crate) grace: u64,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FsckArgs {
+    /// Recover what other copies still hold, and move the rest to the repository's quarantine; nothing is deleted
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

@@ -16,23 +16,33 @@ use super::Answer;
 use super::args::Log;
 use super::output::{Output, short};
 
-/// A snapshot with its record and labels.
+/// A snapshot with its record, or why that cannot be read, and its labels.
 struct Logged {
     snapshot: ContentHash,
-    record: SnapshotRecord,
+    record: Result<SnapshotRecord, Error>,
     labels: Vec<String>,
 }
 
 impl Logged {
+    fn parent(&self) -> Option<ContentHash> {
+        self.record.as_ref().ok()?.parent
+    }
+
     fn json(&self) -> Value {
-        json!({
+        let mut line = json!({
             "snapshot": self.snapshot.to_string(),
-            "parent": self.record.parent.map(|parent| parent.to_string()),
-            "root": self.record.root.to_string(),
             "label": self.labels.first(),
             "labels": self.labels,
-            "entries": self.record.entries,
-        })
+        });
+        match &self.record {
+            Ok(record) => {
+                line["parent"] = record.parent.map(|parent| parent.to_string()).into();
+                line["root"] = record.root.to_string().into();
+                line["entries"] = record.entries.into();
+            }
+            Err(error) => line["error"] = error.to_string().into(),
+        }
+        line
     }
 
     fn line(&self) -> String {
@@ -41,27 +51,41 @@ impl Logged {
         } else {
             format!("  ({})", self.labels.join(", "))
         };
-        format!("{}  {} entries{labels}", short(&self.snapshot), self.record.entries)
+        match &self.record {
+            Ok(record) => format!("{}  {} entries{labels}", short(&self.snapshot), record.entries),
+            Err(_) => format!("{}  cannot be read{labels}", short(&self.snapshot)),
+        }
     }
 }
 
 pub(super) fn log(args: &Log, repository: &Repository, output: &Output) -> Result<Answer, Error> {
     let mut labels: HashMap<ContentHash, Vec<String>> = HashMap::new();
-    for (label, snapshot) in repository.labels()? {
-        labels.entry(snapshot).or_default().push(label.to_string());
+    for (label, named) in repository.readable_labels()? {
+        match named {
+            Ok(snapshot) => labels.entry(snapshot).or_default().push(label.to_string()),
+            // One that cannot be read keeps nobody from reading the others.
+            Err(error) => output.message(&format!("label {label}: {error}")),
+        }
     }
-    let names = match &args.snapshot {
-        Some(name) => ancestry(repository, repository.resolve(name)?)?,
-        None => repository.snapshots()?,
+    let mut logged = match &args.snapshot {
+        Some(name) => ancestry(repository, repository.resolve(name)?),
+        None => {
+            let snapshots = repository.snapshots()?;
+            snapshots.into_iter().map(|snapshot| logged(repository, snapshot)).collect()
+        }
     };
-    let mut logged = Vec::with_capacity(names.len());
-    for snapshot in names {
-        let record = repository.record(&snapshot)?;
-        logged.push(Logged {
-            snapshot,
-            record,
-            labels: labels.remove(&snapshot).unwrap_or_default(),
-        });
+    for one in &mut logged {
+        one.labels = labels.remove(&one.snapshot).unwrap_or_default();
+        if let Err(error) = &one.record {
+            output
+                .message(&format!("snapshot {}: {error}; see `cascow fsck`", short(&one.snapshot)));
+        }
+    }
+    if args.snapshot.is_none() {
+        for (snapshot, labels) in labels {
+            let labels = labels.join(", ");
+            output.message(&format!("label {labels}: snapshot {snapshot} is not in the history"));
+        }
     }
     if output.json {
         return logged
@@ -78,17 +102,22 @@ pub(super) fn log(args: &Log, repository: &Repository, output: &Output) -> Resul
     Ok(Answer::Yes)
 }
 
-/// A snapshot's ancestors and itself, the oldest first.
-fn ancestry(repository: &Repository, snapshot: ContentHash) -> Result<Vec<ContentHash>, Error> {
-    let mut names = vec![snapshot];
-    let mut next = repository.record(&snapshot)?.parent;
+fn logged(repository: &Repository, snapshot: ContentHash) -> Logged {
+    Logged { snapshot, record: repository.record(&snapshot), labels: Vec::new() }
+}
+
+/// A snapshot's ancestors and itself, the oldest first: as far as they can be read.
+fn ancestry(repository: &Repository, snapshot: ContentHash) -> Vec<Logged> {
+    let mut found = Vec::new();
+    let mut next = Some(snapshot);
     // A hash cannot name what names it, so this ends.
-    while let Some(parent) = next {
-        names.push(parent);
-        next = repository.record(&parent)?.parent;
+    while let Some(snapshot) = next {
+        let one = logged(repository, snapshot);
+        next = one.parent();
+        found.push(one);
     }
-    names.reverse();
-    Ok(names)
+    found.reverse();
+    found
 }
 
 /// The snapshots as a tree, each below its parent.
@@ -97,7 +126,7 @@ fn graph(logged: &[Logged]) -> String {
         logged.iter().enumerate().map(|(at, one)| (one.snapshot, at)).collect();
     let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
     for (at, one) in logged.iter().enumerate() {
-        let parent = one.record.parent.and_then(|parent| known.get(&parent).copied());
+        let parent = one.parent().and_then(|parent| known.get(&parent).copied());
         children.entry(parent).or_default().push(at);
     }
     let mut text = String::new();

@@ -27,7 +27,7 @@ struct Listed {
 }
 
 pub(super) fn ls(args: &Ls, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
+    let state = repository.state(&repository.resolve_to_read(&args.snapshot)?)?;
     let top = snapshot_path(&args.path);
     let entries = workspace::entries(&state)?;
     let listed: Vec<&WorkspaceEntry<'_>> =
@@ -69,7 +69,7 @@ pub(super) fn ls(args: &Ls, repository: &Repository, output: &Output) -> Result<
 }
 
 pub(super) fn cat(args: &Cat, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
+    let state = repository.state(&repository.resolve_to_read(&args.snapshot)?)?;
     let path = snapshot_path(&args.path);
     let value = state.get(&path).ok_or_else(|| no_path(&path))?;
     let WorkspaceEntry { entry, note, .. } = workspace::decode(&path, value)?;
@@ -107,8 +107,8 @@ struct Changed {
 }
 
 pub(super) fn diff(args: &Diff, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let before = repository.state(&repository.resolve(&args.a)?)?;
-    let after = repository.state(&repository.resolve(&args.b)?)?;
+    let before = repository.state(&repository.resolve_to_read(&args.a)?)?;
+    let after = repository.state(&repository.resolve_to_read(&args.b)?)?;
     let top = snapshot_path(&args.path);
     let mut paths = before.iter().chain(after.iter()).map(|(path, _)| path);
     if !top.is_empty() && !paths.any(|path| is_within(path, &top)) {

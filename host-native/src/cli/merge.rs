@@ -24,10 +24,10 @@ pub(super) fn merge(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let ours_name = repository.resolve(&args.ours)?;
-    let base = repository.state(&repository.resolve(&args.base)?)?;
+    let ours_name = repository.resolve_pinned(&args.ours)?;
+    let base = repository.state(&repository.resolve_pinned(&args.base)?)?;
     let ours = repository.state(&ours_name)?;
-    let theirs = repository.state(&repository.resolve(&args.theirs)?)?;
+    let theirs = repository.state(&repository.resolve_pinned(&args.theirs)?)?;
     let policy = match args.prefer {
         None => Policy::Report,
         Some(Side::Ours) => Policy::Ours,

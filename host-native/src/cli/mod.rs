@@ -7,6 +7,7 @@
 mod args;
 mod bundled;
 mod demo;
+mod keep;
 mod label;
 mod log;
 mod look;
@@ -94,6 +95,8 @@ fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
         Command::Verify(verify) => proof::verify(&verify, output),
         Command::Search(search) => search::search(&search, &open()?, output),
         Command::Stats => log::stats(&open()?, output),
+        Command::Gc(gc) => keep::gc(&gc, &open()?, output),
+        Command::Fsck(fsck) => keep::fsck(&fsck, &open()?, output),
         Command::Demo(demo) => demo::demo(&demo, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -25,6 +25,7 @@ pub(super) fn object(
     match command {
         Object::Put { file } => {
             let bytes = read(file)?;
+            repository.lease()?;
             let put = store.put(&bytes)?;
             store.sync()?;
             let is_new = put.added.is_some();

@@ -24,7 +24,7 @@ pub(super) fn prove(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let record = repository.record(&repository.resolve(&args.snapshot)?)?;
+    let record = repository.record(&repository.resolve_to_read(&args.snapshot)?)?;
     let state = cascow_core::record::read_state(repository.store(), &record)?;
     let path = snapshot_path(&args.path);
     if !workspace::is_path(&path) {

@@ -16,7 +16,7 @@ use super::output::{JsonPath, Output, printable, short};
 use super::{Answer, interrupt_flag};
 
 pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let parent = repository.resolve(&args.snapshot)?;
+    let parent = repository.resolve_pinned(&args.snapshot)?;
     let before = repository.state(&parent)?;
     let materializer = args.materialize.choose()?;
     let interrupt = interrupt_flag()?;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use cascow_native::Error;
-use cascow_native::directory::{self, Progress, ScanOptions};
+use cascow_native::directory::{self, Known, Progress, ScanOptions};
 use cascow_native::repository::Repository;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use indicatif::{HumanBytes, ProgressBar};
@@ -24,20 +24,36 @@ pub(super) fn init(args: &Init, repo: Option<PathBuf>, output: &Output) -> Resul
 }
 
 pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Result<Answer, Error> {
-    let parent = args.parent.as_deref().map(|name| repository.resolve(name)).transpose()?;
+    let parent = args.parent.as_deref().map(|name| repository.resolve_pinned(name)).transpose()?;
     let dir = args.dir.canonicalize().map_err(Error::io("open", &args.dir))?;
     if dir.starts_with(repository.dir()) {
         return Err(Error::Misuse(format!("{dir:?} is the repository itself or part of it")));
     }
+    // Until the new snapshot is published, the base is what keeps the known files' contents from a collector.
+    let (known, _base) = if args.reread {
+        (Known::default(), None)
+    } else {
+        directory::load_known(repository, &dir)?
+    };
+    let known_files = known.len();
     let options = ScanOptions {
         exclude: exclude(&args.exclude)?,
         outside: vec![repository.dir().to_owned()],
+        known: Some(known),
     };
+    repository.lease()?;
     let bar = output.byte_bar("saving");
     let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
     bar.set_prefix("writing to the disk");
     let mut written = repository.write_snapshot(&scan.state, parent)?;
     repository.publish(&written.snapshot, args.label.as_ref())?;
+    // Where nothing was read and nothing is gone, what was kept holds as it is.
+    if scan.read > 0 || scan.known.len() != known_files {
+        let stored = directory::store_known(repository, &dir, &scan.known, &written.snapshot);
+        if let Err(error) = stored {
+            output.message(&format!("the next save will read all files again: {error}"));
+        }
+    }
     bar.finish_and_clear();
 
     written.added += scan.added;
@@ -65,6 +81,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
         "root": written.record.root.to_string(),
         "entries": written.record.entries,
         "bytes": scan.bytes,
+        "files_read": scan.read,
         "new_objects": written.added.objects,
         "new_bytes": written.added.bytes,
         "skipped": skipped,
@@ -88,7 +105,7 @@ pub(super) fn checkout(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let state = repository.state(&repository.resolve(&args.snapshot)?)?;
+    let state = repository.state(&repository.resolve_to_read(&args.snapshot)?)?;
     let bar = output.byte_bar("writing");
     let done = directory::checkout(&state, repository.store(), &args.dir, &mut observer(&bar))?;
     bar.finish_and_clear();

@@ -3,7 +3,8 @@
 //! until a collection takes snapshots away.
 //!
 //! Eight bytes of header (magic `CCSL`, version 1, three zero bytes), then 32 bytes a name. A crash may leave part of a name
-//! at the end; it is not read, and the next append overwrites it.
+//! at the end: fewer bytes than one has, or, after a loss of power, zeros in place of those that lie in one sector of 512 bytes. It
+//! is not read, and who appends next writes the file anew: a name over part of another could be torn to a mixture of both.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,13 +16,23 @@ use crate::disk::{Access, Disk, replace};
 
 const HEADER: [u8; 8] = *b"CCSL\x01\0\0\0";
 
+/// What a disk writes wholly or not at all. Those of 4 KiB are made up of it.
+const SECTOR_LEN: usize = 512;
+
 /// What the file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct History {
     /// The names of the snapshots.
     pub(super) names: Vec<ContentHash>,
-    /// Bytes of part of a name at the end, which a crash has left.
+    /// Bytes at the end that are no whole name, which a crash has left.
     pub(super) torn: usize,
+}
+
+impl History {
+    /// Whether it names no snapshot, not even in part.
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.torn == 0
+    }
 }
 
 pub(super) fn create(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
@@ -40,19 +51,40 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<History, Error> {
     let names =
         bytes.strip_prefix(&HEADER).ok_or_else(|| refuse("the history of snapshots is damaged"))?;
     let (names, torn) = names.as_chunks::<HASH_LEN>();
-    let names = names.iter().map(|name| ContentHash::from_bytes(*name)).collect();
-    Ok(History { names, torn: torn.len() })
+    let mut whole = names.len();
+    while let Some(name) = whole.checked_sub(1).and_then(|last| names.get(last))
+        && is_torn(name, whole - 1)
+    {
+        whole -= 1;
+    }
+    let torn = torn.len() + (names.len() - whole) * HASH_LEN;
+    let names = names.iter().take(whole).map(|name| ContentHash::from_bytes(*name)).collect();
+    Ok(History { names, torn })
+}
+
+/// Whether a part of a name that lies in one sector is zeros. Of 2^64 whole names one in sixteen would be taken for torn.
+fn is_torn(name: &[u8; HASH_LEN], position: usize) -> bool {
+    let offset = HEADER.len() + position * HASH_LEN;
+    let (before, after) = name.split_at((SECTOR_LEN - offset % SECTOR_LEN).min(HASH_LEN));
+    let is_zeros = |part: &[u8]| !part.is_empty() && part.iter().all(|byte| *byte == 0);
+    is_zeros(before) || is_zeros(after)
 }
 
 /// Appends a name, durably, unless it is there. The caller holds the repository's lock.
 pub(super) fn append(disk: &dyn Disk, path: &Path, snapshot: &ContentHash) -> Result<(), Error> {
-    let History { names, .. } = read(disk, path)?;
-    if names.contains(snapshot) {
-        return Ok(());
+    let History { mut names, torn } = read(disk, path)?;
+    if torn > 0 {
+        if !names.contains(snapshot) {
+            names.push(*snapshot);
+        }
+        return write(disk, path, names.iter());
     }
-    let end = (HEADER.len() + names.len() * HASH_LEN) as u64;
     let file = disk.open(path, Access::Write).map_err(Error::io("open", path))?;
-    file.write_all_at(snapshot.as_bytes(), end).map_err(Error::io("write", path))?;
+    if !names.contains(snapshot) {
+        let end = (HEADER.len() + names.len() * HASH_LEN) as u64;
+        file.write_all_at(snapshot.as_bytes(), end).map_err(Error::io("write", path))?;
+    }
+    // One that is there, too: who wrote it may have been killed before it was synced.
     file.sync().map_err(Error::io("sync", path))
 }
 
@@ -63,9 +95,16 @@ pub(super) fn remove(
     removed: &HashSet<ContentHash>,
 ) -> Result<(), Error> {
     let History { names, .. } = read(disk, path)?;
+    write(disk, path, names.iter().filter(|name| !removed.contains(name)))
+}
+
+/// Writes the file anew, at once and durably.
+fn write<'a>(
+    disk: &dyn Disk,
+    path: &Path,
+    names: impl Iterator<Item = &'a ContentHash>,
+) -> Result<(), Error> {
     let mut bytes = HEADER.to_vec();
-    for name in names.iter().filter(|name| !removed.contains(name)) {
-        bytes.extend_from_slice(name.as_bytes());
-    }
+    names.for_each(|name| bytes.extend_from_slice(name.as_bytes()));
     replace(disk, path, &bytes)
 }

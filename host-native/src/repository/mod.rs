@@ -8,18 +8,24 @@
 //! | `snapshots` | the names of all snapshots, in the order in which they were saved |
 //! | `labels/` | names for snapshots, a file each |
 //! | `work/` | workspaces of running processes |
-//! | `lock` | held while history or labels change |
+//! | `leases/` | what running processes rely on, and since when |
+//! | `quarantine/` | what `fsck --repair` found damaged beyond repair |
+//! | `lock` | held while history, labels or leases change |
+//! | `gc.lock` | held by the one collector |
 //!
 //! A snapshot is published in this order: its objects, a sync, its line in the history, a sync, its label. Whatever a crash
 //! leaves is a repository in which everything that is referred to is there.
 
+mod collect;
 mod format;
+mod fsck;
 mod history;
 mod labels;
+mod lease;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::record::{self, SnapshotRecord, Written};
@@ -29,6 +35,10 @@ use crate::Error;
 use crate::disk::{Access, Disk, DiskFile, LinuxDisk, Lock};
 use crate::store::{Store, StoreKind};
 
+use lease::Lease;
+
+pub use collect::{Collect, CollectProgress, Collected, GRACE_SECS};
+pub use fsck::{Checked, DamagedLabel, DamagedObject, Fsck, FsckProgress, Mended};
 pub use labels::Label;
 
 /// The directory that a repository is, within the directory that it is for.
@@ -49,6 +59,8 @@ pub struct Repository {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     store: Store,
+    /// Given back last: the store still publishes when it is dropped.
+    lease: Mutex<Option<Lease>>,
 }
 
 impl Repository {
@@ -78,15 +90,27 @@ impl Repository {
     fn make(disk: &dyn Disk, dir: &Path, kind: HashKind, store: StoreKind) -> Result<(), Error> {
         let dir = dir.join(DIR_NAME);
         let (format, history) = (dir.join("format"), dir.join("snapshots"));
-        // The history counts as well: a repository that lost its format must not lose that too.
-        if disk.stat(&format).is_ok() || disk.stat(&history).is_ok() {
+        // The history counts as well: a repository that lost its format must not lose that too. One that names nothing is what
+        // a crash left of a repository that was being made.
+        let is_unused = || history::read(disk, &history).is_ok_and(|found| found.is_empty());
+        if disk.stat(&format).is_ok() || disk.stat(&history).is_ok() && !is_unused() {
             return Err(Error::Misuse(format!("{dir:?} holds a repository already")));
+        }
+        // Directories that get a new name in them, up to the first that is there.
+        let mut above = Vec::new();
+        for path in dir.ancestors().skip(1) {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            above.push(path);
+            if disk.stat(path).is_ok() {
+                break;
+            }
         }
         for path in [dir.join("objects"), dir.join("labels"), dir.join("work")] {
             disk.create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
         history::create(disk, &history)?;
-        format::write(disk, &format, kind, store)
+        format::write(disk, &format, kind, store)?;
+        above.iter().try_for_each(|path| disk.sync_dir(path).map_err(Error::io("sync", path)))
     }
 
     /// Opens the repository that `dir` is or holds.
@@ -115,7 +139,7 @@ impl Repository {
         };
         let (hash, kind) = format::read(&*disk, &dir.join("format"))?;
         let store = Store::open_on(Arc::clone(&disk), kind, hash, &dir.join("objects"))?;
-        Ok(Self { disk, dir, store })
+        Ok(Self { disk, dir, store, lease: Mutex::new(None) })
     }
 
     /// Opens the nearest repository from `start` upwards.
@@ -144,7 +168,84 @@ impl Repository {
         self.dir.join("work")
     }
 
-    /// Stores a state as a snapshot and makes it durable; not yet in the history.
+    /// Tells collectors that this process is at work: from now on until the repository is dropped, nothing that it puts is
+    /// collected. To be called before the first put of what is to be published.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn lease(&self) -> Result<(), Error> {
+        self.with_lease(|_| Ok(()))
+    }
+
+    /// Keeps a snapshot, with all that it comes from and refers to, from being collected until the repository is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] if the history does not name it, [`Error::Io`].
+    pub fn pin(&self, snapshot: &ContentHash) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        if !self.snapshots()?.contains(snapshot) {
+            return Err(Error::Absent { snapshot: *snapshot });
+        }
+        self.with_locked_lease(|lease| lease.pin(snapshot))
+    }
+
+    /// As [`Repository::resolve`], and [pinned](Repository::pin).
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn resolve_pinned(&self, name: &str) -> Result<ContentHash, Error> {
+        let snapshot = self.resolve(name)?;
+        self.pin(&snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// As [`Repository::resolve_pinned`], for who only reads: where nothing can be written, the snapshot is not pinned, and who
+    /// collects the repository meanwhile takes it away.
+    ///
+    /// # Errors
+    /// Those of [`Repository::resolve`].
+    pub fn resolve_to_read(&self, name: &str) -> Result<ContentHash, Error> {
+        let snapshot = self.resolve(name)?;
+        match self.pin(&snapshot) {
+            Err(Error::Io { .. }) => Ok(snapshot),
+            pinned => pinned.map(|()| snapshot),
+        }
+    }
+
+    /// Begins this process's lease anew: for who works long and has just published all that it put. What it pinned stays.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn renew_lease(&self) -> Result<(), Error> {
+        self.with_lease(Lease::renew)
+    }
+
+    fn with_lease(&self, work: impl FnOnce(&mut Lease) -> Result<(), Error>) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.with_locked_lease(work)
+    }
+
+    /// The caller holds the repository's lock.
+    fn with_locked_lease(
+        &self,
+        work: impl FnOnce(&mut Lease) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut held = self.held_lease();
+        let lease = match &mut *held {
+            Some(lease) => lease,
+            None => held.insert(Lease::begin(&self.disk, &self.leases_dir())?),
+        };
+        let done = work(lease);
+        self.store.lease_from(lease.start);
+        done
+    }
+
+    fn held_lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        // A lease is whole at any moment.
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores a state as a snapshot and makes it durable; not yet in the history. Under the process's lease.
     ///
     /// # Errors
     /// Those of [`record::write`] and [`Store::sync`].
@@ -153,6 +254,7 @@ impl Repository {
         state: &State,
         parent: Option<ContentHash>,
     ) -> Result<Written, Error> {
+        self.lease()?;
         let written = record::write(&self.store, state, parent)?;
         self.store.sync()?;
         Ok(written)
@@ -207,9 +309,12 @@ impl Repository {
     /// Names a snapshot, in place of what the label named before.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Absent`] if the history does not name it, [`Error::Io`].
     pub fn set_label(&self, label: &Label, snapshot: &ContentHash) -> Result<(), Error> {
         let _lock = self.lock()?;
+        if !self.snapshots()?.contains(snapshot) {
+            return Err(Error::Absent { snapshot: *snapshot });
+        }
         labels::set(&*self.disk, &self.labels_dir(), label, snapshot)
     }
 
@@ -225,16 +330,25 @@ impl Repository {
     /// The snapshot that a text names: a hash of 64 digits, a label, or the beginning of a hash.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Ambiguous`], [`Error::Io`].
+    /// [`Error::NotFound`]; [`Error::Absent`] for a hash and [`Error::Dangling`] for a label of what was collected, or never
+    /// saved; [`Error::Ambiguous`], [`Error::Io`].
     pub fn resolve(&self, name: &str) -> Result<ContentHash, Error> {
         let not_found = || Error::NotFound { kind: "snapshot", name: name.to_owned() };
         let snapshots = self.snapshots()?;
         if let Ok(hash) = name.parse::<ContentHash>() {
-            return snapshots.contains(&hash).then_some(hash).ok_or_else(not_found);
+            return match snapshots.contains(&hash) {
+                true => Ok(hash),
+                false => Err(Error::Absent { snapshot: hash }),
+            };
         }
         let mut found: Vec<ContentHash> = Vec::new();
-        if let Ok(label) = name.parse::<Label>() {
-            found.extend(labels::get(&*self.disk, &self.labels_dir(), &label)?);
+        if let Ok(label) = name.parse::<Label>()
+            && let Some(snapshot) = labels::get(&*self.disk, &self.labels_dir(), &label)?
+        {
+            if !snapshots.contains(&snapshot) {
+                return Err(Error::Dangling { label: label.to_string(), snapshot });
+            }
+            found.push(snapshot);
         }
         let is_prefix = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if name.len() >= MIN_PREFIX_DIGITS && is_prefix(name) {
@@ -273,6 +387,15 @@ impl Repository {
 
     fn labels_dir(&self) -> PathBuf {
         self.dir.join("labels")
+    }
+
+    fn leases_dir(&self) -> PathBuf {
+        self.dir.join("leases")
+    }
+
+    /// Where what is damaged beyond repair is moved.
+    pub fn quarantine_dir(&self) -> PathBuf {
+        self.dir.join("quarantine")
     }
 
     /// Waits until no other process changes history or labels. The kernel gives the lock back when the file is closed.

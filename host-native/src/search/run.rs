@@ -52,8 +52,10 @@ pub fn search(
     let materializer = plan.materialize.choose()?;
     let outside = [repository.dir()].into_iter().chain(plan.results).map(Path::to_owned).collect();
     let options = ScanOptions { outside, ..ScanOptions::default() };
+    repository.lease()?;
     let base = directory::scan(plan.workspace, repository.store(), &options, &mut |_| {})?.state;
     let base = keep(repository, base, None)?;
+    repository.pin(&base.snapshot)?;
 
     let workshop = Workshop::open(&repository.work_dir())?;
     let limits = Limits { timeout: Some(plan.timeout), interrupt: Some(interrupt) };

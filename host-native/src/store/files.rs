@@ -23,7 +23,7 @@ use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use super::{Damage, DamageKind, Marks, Repaired, Sweep, Swept};
 use crate::Error;
 use crate::codec;
-use crate::disk::{Access, Disk, DiskFile, LinuxDisk, is_temporary, temporary};
+use crate::disk::{Access, Disk, DiskFile, LinuxDisk, Stat, is_temporary, temporary};
 
 /// An object's permissions: whoever may enter the repository may read it, and nobody is invited to write.
 const OBJECT_MODE: u32 = 0o444;
@@ -151,7 +151,14 @@ impl FilesystemStore {
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => return Err(Error::io("write in", dir)(error)),
         }
-        let temporary = temporary(&*self.disk, dir, bytes, OBJECT_MODE, false)?;
+        let make = || temporary(&*self.disk, dir, bytes, OBJECT_MODE, false);
+        let temporary = match make() {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                self.disk.create_dir_all(dir).map_err(Error::io("write in", dir))?;
+                make()?
+            }
+            made => made?,
+        };
         let is_new = match linked(self.disk.link(&temporary, path)) {
             // A filesystem without hard links. Renaming may replace what another has just put, which is the same bytes.
             Err(error) if is_unlinkable(&error) => {
@@ -203,7 +210,7 @@ impl FilesystemStore {
     }
 
     /// An empty set of marks: 32 bytes an object that is marked.
-    pub fn marks(&self) -> FileMarks<'_> {
+    pub(crate) fn marks(&self) -> FileMarks<'_> {
         FileMarks { store: self, marked: HashSet::new() }
     }
 
@@ -211,7 +218,7 @@ impl FilesystemStore {
     ///
     /// # Errors
     /// [`Error::Io`]; some objects may then be removed.
-    pub fn sweep(&self, marks: &dyn Marks, sweep: &Sweep) -> Result<Swept, Error> {
+    pub(crate) fn sweep(&self, marks: &FileMarks<'_>, sweep: &Sweep) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         let work = &mut |dir: &Path, names: Vec<OsString>| {
             for name in names.iter().filter_map(|name| name.to_str()) {
@@ -242,7 +249,11 @@ impl FilesystemStore {
                     false => self.is_old(there, sweep)?,
                 };
                 match old {
-                    Some(len) if sweep.dry_run || self.take_away(&place, sweep)? => {
+                    Some((_, len)) if sweep.dry_run => {
+                        swept.removed += 1;
+                        swept.reclaimed_bytes += len;
+                    }
+                    Some((modified, len)) if self.take_away(&place, modified)? => {
                         swept.removed += 1;
                         swept.reclaimed_bytes += len;
                     }
@@ -258,25 +269,42 @@ impl FilesystemStore {
         Ok(swept)
     }
 
-    /// The length of a file that was put last before the time of the sweep; `None` if it is younger, or not there.
-    fn is_old(&self, path: &Path, sweep: &Sweep) -> Result<Option<u64>, Error> {
+    /// When an object was put last; `None` if it is not there.
+    pub(crate) fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
+        let path = self.path(hash);
+        for place in [&path, &aside(&path), &path] {
+            match self.disk.stat(place) {
+                Ok(stat) => return Ok(Some(stat.modified)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("look at", place)(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// When a file was put last, if that is before the time of the sweep, and its length; `None` if it is younger, or not there.
+    fn is_old(&self, path: &Path, sweep: &Sweep) -> Result<Option<(u64, u64)>, Error> {
         match self.disk.stat(path) {
-            Ok(stat) => Ok((stat.modified < sweep.before).then_some(stat.len)),
+            Ok(Stat { modified, len, .. }) => {
+                Ok((modified < sweep.before).then_some((modified, len)))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("look at", path)(error)),
         }
     }
 
-    /// Removes an object that nobody has put meanwhile; false if somebody has.
-    fn take_away(&self, path: &Path, sweep: &Sweep) -> Result<bool, Error> {
+    /// Removes an object that nobody has put since that time; false if somebody has.
+    fn take_away(&self, path: &Path, modified: u64) -> Result<bool, Error> {
         let aside = aside(path);
         match self.disk.rename(path, &aside) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io("move aside", path)(error)),
         }
-        // Nobody finds it in its place any more, so nobody touches it from here on: who did so before is seen now.
-        if self.is_old(&aside, sweep)?.is_some() {
+        // Nobody finds it in its place any more, so nobody touches it from here on: who did so before is seen now, whatever
+        // that one's clock says.
+        let now = self.disk.stat(&aside).map_err(Error::io("look at", &aside))?.modified;
+        if now == modified {
             self.unlink(&aside)?;
             return Ok(true);
         }
@@ -309,7 +337,7 @@ impl FilesystemStore {
     ///
     /// # Errors
     /// [`Error::Io`] if the disk fails.
-    pub fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<u64, Error> {
+    pub(crate) fn check(&self, found: &mut dyn FnMut(Damage)) -> Result<u64, Error> {
         let mut objects = 0;
         self.for_each_directory(&mut |_, names| {
             for hash in objects_of(&names) {
@@ -341,7 +369,11 @@ impl FilesystemStore {
     ///
     /// # Errors
     /// [`Error::Io`]; some may then be moved.
-    pub fn repair(&self, damaged: &[ContentHash], quarantine: &Path) -> Result<Repaired, Error> {
+    pub(crate) fn repair(
+        &self,
+        damaged: &[ContentHash],
+        quarantine: &Path,
+    ) -> Result<Repaired, Error> {
         let mut repaired = Repaired::default();
         for hash in damaged {
             let path = self.path(hash);
@@ -380,7 +412,7 @@ impl FilesystemStore {
 
 /// The marks of a collection of a [`FilesystemStore`].
 #[derive(Debug)]
-pub struct FileMarks<'a> {
+pub(crate) struct FileMarks<'a> {
     store: &'a FilesystemStore,
     marked: HashSet<ContentHash>,
 }

@@ -7,6 +7,7 @@
 
 mod cache;
 mod files;
+mod names;
 mod segments;
 
 use std::fmt;
@@ -23,7 +24,8 @@ use crate::Error;
 use crate::disk::{Disk, LinuxDisk};
 
 pub use cache::{CacheStats, Cached, ObjectCache};
-pub use files::{FileMarks, FilesystemStore};
+use files::FileMarks;
+pub use files::FilesystemStore;
 use segments::SegmentMarks;
 pub use segments::{Durability, SegmentStore};
 
@@ -81,7 +83,7 @@ pub trait Marks {
     fn is_marked(&self, hash: &ContentHash) -> Result<bool, StoreError>;
 }
 
-/// The marks of a [`Store`].
+/// Marks of whichever store.
 #[derive(Debug)]
 pub struct StoreMarks<'s>(MarksOf<'s>);
 
@@ -244,15 +246,6 @@ impl Store {
         }
     }
 
-    /// Says when the lease began under which objects are put from now on, in seconds since 1970.
-    pub fn lease_from(&self, start: u64) {
-        match self {
-            // Each hit is noted on its own file, whenever the lease began.
-            Self::Files(_) => {}
-            Self::Segments(store) => store.lease_from(start),
-        }
-    }
-
     /// An empty set of marks, of those objects that are there.
     ///
     /// # Errors
@@ -267,12 +260,34 @@ impl Store {
     /// Removes what is not marked and was put last before a time. Who puts an object meanwhile keeps it.
     ///
     /// # Errors
-    /// [`Error::Io`]; some objects may then be removed. [`Error::Misuse`] if the marks are another store's.
+    /// [`Error::Misuse`] if the marks are another store's, [`Error::Io`]; some objects may then be removed.
     pub fn sweep(&self, marks: &StoreMarks<'_>, sweep: &Sweep) -> Result<Swept, Error> {
         match (self, &marks.0) {
             (Self::Files(store), MarksOf::Files(marks)) => store.sweep(marks, sweep),
             (Self::Segments(store), MarksOf::Segments(marks)) => store.sweep(marks, sweep),
-            _ => Err(Error::Misuse("these marks are another store's".to_owned())),
+            _ => Err(Error::Misuse("these are the marks of another store".to_owned())),
+        }
+    }
+
+    /// When an object was put last, in seconds since 1970; `None` if it is not there. What is being put counts as put at the end of
+    /// time.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read.
+    pub fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Files(store) => store.put_last(hash),
+            Self::Segments(store) => store.put_last(hash),
+        }
+    }
+
+    /// Says when the lease began under which objects are put from now on, in seconds since 1970: what is found again is made at
+    /// least as young.
+    pub fn lease_from(&self, start: u64) {
+        match self {
+            // Each hit makes a file young.
+            Self::Files(_) => {}
+            Self::Segments(store) => store.lease_from(start),
         }
     }
 

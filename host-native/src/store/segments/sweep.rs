@@ -100,6 +100,18 @@ impl SegmentStore {
         Ok(SegmentMarks { store: self, bits, unindexed, looked_up: 0 })
     }
 
+    /// When an object was put last, in seconds since 1970; `None` if it is not there. What is not in the index is being put.
+    pub(crate) fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
+        if let Some(entry) = self.index.entry(hash)? {
+            return Ok(Some(u64::from(entry.put_at)));
+        }
+        if self.in_tails(hash)?.is_some() {
+            return Ok(Some(u64::MAX));
+        }
+        // Entered in the index between the two looks.
+        Ok(self.index.entry(hash)?.map(|entry| u64::from(entry.put_at)))
+    }
+
     /// Removes what is not marked and old enough, and gives back the space of segments of which little lives.
     pub(crate) fn sweep(&self, marks: &SegmentMarks<'_>, sweep: &Sweep) -> Result<Swept, Error> {
         let mut swept = Swept::default();
