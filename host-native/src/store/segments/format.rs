@@ -95,12 +95,20 @@ pub(super) struct Placed {
     pub(super) share: u32,
 }
 
-/// The record of one object; its place is as in a batch that begins with it.
+/// A record that is to be appended.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) bytes: Vec<u8>,
+    /// Its objects, placed as in a batch that begins with it.
+    pub(super) objects: Vec<Placed>,
+}
+
+/// The record of one object.
 pub(super) fn object_record(
     hash: &ContentHash,
     frame: &[u8],
     raw_len: u32,
-) -> Result<(Vec<u8>, Placed), Error> {
+) -> Result<Record, Error> {
     let len = bounded(frame.len())?;
     let mut bytes = Vec::with_capacity(OBJECT_HEADER_LEN + frame.len());
     bytes.extend_from_slice(&OBJECT_MAGIC);
@@ -109,14 +117,13 @@ pub(super) fn object_record(
     bytes.extend_from_slice(frame);
     let share = bounded(bytes.len())?;
     let offset = OBJECT_HEADER_LEN;
-    Ok((bytes, Placed { hash: *hash, offset, len, within: None, raw_len, share }))
+    let object = Placed { hash: *hash, offset, len, within: None, raw_len, share };
+    Ok(Record { bytes, objects: vec![object] })
 }
 
-/// The record of a block, and the places of its objects; `None` if they do not get shorter by it. There are at most
+/// The record of a block; `None` if its objects do not get shorter by it. There are at most
 /// [`BLOCK_MOST_OBJECTS`], of [`BLOCK_MOST_LEN`] bytes together.
-pub(super) fn block_record(
-    objects: &[(ContentHash, &[u8])],
-) -> Result<Option<(Vec<u8>, Vec<Placed>)>, Error> {
+pub(super) fn block_record(objects: &[(ContentHash, &[u8])]) -> Result<Option<Record>, Error> {
     let raw: Vec<u8> = objects.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
     // Without memory to compress in, they are kept as they are.
     let Some(payload) = codec::compress(&raw).ok().filter(|payload| payload.len() < raw.len())
@@ -134,9 +141,9 @@ pub(super) fn block_record(
         bytes.extend_from_slice(&bounded(object.len())?.to_le_bytes());
     }
     bytes.extend_from_slice(&payload);
-    let members =
+    let objects =
         members_of(objects.iter().map(|(hash, object)| (*hash, object.len())), bytes.len())?;
-    Ok(Some((bytes, members)))
+    Ok(Some(Record { bytes, objects }))
 }
 
 /// The places of a block's objects in a record of this length.
@@ -448,12 +455,12 @@ mod tests {
 
     fn record(object: &[u8]) -> Vec<u8> {
         let frame = codec::encode(object).unwrap();
-        object_record(&KIND.hash(object), &frame, bounded(object.len()).unwrap()).unwrap().0
+        object_record(&KIND.hash(object), &frame, bounded(object.len()).unwrap()).unwrap().bytes
     }
 
     fn block(objects: &[&[u8]]) -> Vec<u8> {
         let named: Vec<_> = objects.iter().map(|bytes| (KIND.hash(bytes), *bytes)).collect();
-        block_record(&named).unwrap().unwrap().0
+        block_record(&named).unwrap().unwrap().bytes
     }
 
     fn found(bytes: &[u8]) -> Vec<ContentHash> {
@@ -520,7 +527,7 @@ mod tests {
     fn a_block_says_where_its_objects_are() {
         let objects: [&[u8]; 3] = [&b"one ".repeat(50), b"", &b"three ".repeat(40)];
         let named: Vec<_> = objects.iter().map(|bytes| (KIND.hash(bytes), *bytes)).collect();
-        let (bytes, placed) = block_record(&named).unwrap().unwrap();
+        let Record { bytes, objects: placed } = block_record(&named).unwrap().unwrap();
         let block = Block::parse(&bytes).unwrap();
         let decoded = block.decode().unwrap();
         for (place, object) in placed.iter().zip(objects) {

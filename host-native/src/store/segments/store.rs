@@ -10,7 +10,7 @@ use cascow_core::frame::FrameError;
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 
-use super::format::{self, BLOCK_MOST_LEN, BLOCK_MOST_OBJECTS, Placed};
+use super::format::{self, BLOCK_MOST_LEN, BLOCK_MOST_OBJECTS, Placed, Record};
 use super::index::{Appended, Entry, Index, is_stale};
 use super::reader::{self, SegmentReader};
 use super::recovery::{self, Opened};
@@ -125,13 +125,6 @@ struct Writer {
     synced: u64,
     /// A sync failed: what is on the disk is not known any more.
     has_failed: bool,
-}
-
-/// A record that is to be appended.
-struct Record {
-    bytes: Vec<u8>,
-    objects: Vec<Placed>,
-    mends: bool,
 }
 
 /// Where an object is.
@@ -399,8 +392,8 @@ impl SegmentStore {
         Ok(())
     }
 
-    /// Appends records; says of each object, in order, whether it is new. Then does what is due.
-    fn append(&self, records: Vec<Record>) -> Result<Vec<bool>, Error> {
+    /// Appends records, each with whether it mends what is damaged; says of each object, in order, whether it is new. Then does what is due.
+    fn append(&self, records: &[(Record, bool)]) -> Result<Vec<bool>, Error> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -410,7 +403,7 @@ impl SegmentStore {
             let mut gathered = self.gathered_mut();
             // It may have been full just now.
             let Some(segment) = gathered.segment else { continue };
-            for Record { bytes, objects, mends } in &records {
+            for (Record { bytes, objects }, mends) in records {
                 let is_new = |object: &Placed| !gathered.recent.contains_key(&object.hash);
                 let fresh: Vec<bool> = objects.iter().map(is_new).collect();
                 if !fresh.contains(&true) {
@@ -619,12 +612,12 @@ impl SegmentStore {
                 && names.len() > 1
                 && (SHORTEST_IN_BLOCK..=LONGEST_IN_BLOCK).contains(&bytes.len());
             if !is_for_block {
-                records.push(single(*hash, bytes, mends)?);
+                records.push((single(*hash, bytes)?, mends));
                 positions.push(position);
                 continue;
             }
             if block_len + bytes.len() > BLOCK_MOST_LEN || block.len() == BLOCK_MOST_OBJECTS {
-                records.extend(together(&block)?);
+                records.extend(together(&block)?.into_iter().map(|record| (record, false)));
                 positions.append(&mut block_positions);
                 block.clear();
                 block_len = 0;
@@ -633,13 +626,16 @@ impl SegmentStore {
             block_positions.push(position);
             block_len += bytes.len();
         }
-        records.extend(together(&block)?);
+        records.extend(together(&block)?.into_iter().map(|record| (record, false)));
         positions.append(&mut block_positions);
 
-        let shares: Vec<u32> =
-            records.iter().flat_map(|record| &record.objects).map(|object| object.share).collect();
+        let shares: Vec<u32> = records
+            .iter()
+            .flat_map(|(record, _)| &record.objects)
+            .map(|object| object.share)
+            .collect();
         let has_hits = records.is_empty() && self.durability == Durability::Each;
-        let news = self.append(records)?;
+        let news = self.append(&records)?;
         for ((position, is_new), share) in positions.into_iter().zip(news).zip(shares) {
             if is_new && known[position].is_none() {
                 puts[position].added = Some(share.into());
@@ -671,7 +667,7 @@ impl SegmentStore {
         };
         for (hash, old, bytes) in objects {
             if old.within.is_none() {
-                records.push(single(*hash, bytes, false)?);
+                records.push(single(*hash, bytes)?);
                 continue;
             }
             if block_len + bytes.len() > BLOCK_MOST_LEN || block.len() == BLOCK_MOST_OBJECTS {
@@ -698,7 +694,7 @@ impl SegmentStore {
         {
             let mut gathered = self.gathered_mut();
             let Some(segment) = gathered.segment else { return Ok(()) };
-            for Record { bytes, objects, .. } in records {
+            for Record { bytes, objects } in records {
                 let at = gathered.start + gathered.records.len() as u64;
                 gathered.records.extend_from_slice(&bytes);
                 gathered.total += bytes.len() as u64;
@@ -721,21 +717,20 @@ fn info(hash: &ContentHash, entry: &Entry) -> ObjectInfo {
 }
 
 /// The record of an object alone.
-fn single(hash: ContentHash, bytes: &[u8], mends: bool) -> Result<Record, StoreError> {
+fn single(hash: ContentHash, bytes: &[u8]) -> Result<Record, StoreError> {
     let fail = |error| StoreError::Frame { hash, error };
     let frame = codec::encode(bytes).map_err(fail)?;
-    let (bytes, object) = format::object_record(&hash, &frame, format::bounded(bytes.len())?)?;
-    Ok(Record { bytes, objects: vec![object], mends })
+    Ok(format::object_record(&hash, &frame, format::bounded(bytes.len())?)?)
 }
 
 /// The records of objects that were put together: a block, unless there is one only, or they do not compress.
 fn together(objects: &[(ContentHash, &[u8])]) -> Result<Vec<Record>, StoreError> {
     if objects.len() > 1
-        && let Some((bytes, objects)) = format::block_record(objects)?
+        && let Some(record) = format::block_record(objects)?
     {
-        return Ok(vec![Record { bytes, objects, mends: false }]);
+        return Ok(vec![record]);
     }
-    objects.iter().map(|(hash, bytes)| single(*hash, bytes, false)).collect()
+    objects.iter().map(|(hash, bytes)| single(*hash, bytes)).collect()
 }
 
 impl Drop for SegmentStore {
