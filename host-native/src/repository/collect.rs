@@ -77,6 +77,8 @@ pub enum CollectProgress {
         /// The references.
         references: u64,
     },
+    /// What was to be kept when the collection began is marked.
+    Marked,
     /// Objects are being removed.
     Sweeping,
 }
@@ -164,6 +166,7 @@ impl Repository {
             self.mark(&mut reach, &mut kept, root)?;
         }
 
+        (reach.visitor().observe)(CollectProgress::Marked);
         let mut rounds = 0;
         let (snapshots_kept, snapshots_removed, leases_since) = loop {
             let lock = self.lock()?;
