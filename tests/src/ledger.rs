@@ -12,7 +12,7 @@ use cascow_core::snapshot::{State, Value};
 use cascow_core::store::{ObjectStore, StoreError};
 use cascow_native::Error;
 use cascow_native::disk::Disk;
-use cascow_native::repository::{Label, Repository};
+use cascow_native::repository::{Collect, Collected, Label, Repository};
 
 /// The files of a tree, by path. They are all in its top directory.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -64,21 +64,31 @@ impl Ledger {
         self.changes += 1;
     }
 
-    /// These objects need not be there any more.
-    pub fn release_objects(&mut self) {
-        self.objects.clear();
-        self.changes += 1;
-    }
-
     /// A snapshot is acknowledged.
     pub fn hold_snapshot(&mut self, snapshot: ContentHash, files: &Files) {
         self.snapshots.insert(snapshot, files.clone());
         self.changes += 1;
     }
 
-    /// A snapshot need not be there any more.
-    pub fn release_snapshot(&mut self, snapshot: &ContentHash) {
-        self.snapshots.remove(snapshot);
+    /// Objects alone, and snapshots that no label is known to name, need not be there any more. What comes from a snapshot keeps it,
+    /// but of that it is enough that it is whole.
+    pub fn release_unnamed(&mut self) {
+        self.objects.clear();
+        let certain = |allowed: &BTreeSet<Option<ContentHash>>| match allowed.len() {
+            1 => allowed.first().copied().flatten(),
+            _ => None,
+        };
+        let named: BTreeSet<ContentHash> = self.labels.values().filter_map(certain).collect();
+        self.snapshots.retain(|snapshot, _| named.contains(snapshot));
+        self.changes += 1;
+    }
+
+    /// The snapshots that a label may name need not be there any more, as far as this label keeps them: it is about to be moved
+    /// beside a collector.
+    pub fn release_named_by(&mut self, label: &str) {
+        for snapshot in self.labels.get(label).into_iter().flatten().flatten() {
+            self.snapshots.remove(snapshot);
+        }
         self.changes += 1;
     }
 
@@ -110,6 +120,11 @@ impl Ledger {
         let history = repository.snapshots().map_err(|error| format!("the history: {error}"))?;
         for snapshot in &history {
             // Of others than the acknowledged it is not known what they should hold, but they must be whole.
+            let record = repository.record(snapshot);
+            let record = record.map_err(|error| format!("snapshot {snapshot}: {error}"))?;
+            if let Some(parent) = record.parent.filter(|parent| !history.contains(parent)) {
+                return Err(format!("snapshot {snapshot} comes from {parent}, which is lost"));
+            }
             let found = files(repository, snapshot);
             let found = found.map_err(|error| format!("snapshot {snapshot}: {error}"))?;
             if let Some(files) = self.snapshots.get(snapshot)
@@ -223,6 +238,7 @@ impl Worker {
     /// # Errors
     /// Those of the store.
     pub fn put(&self, objects: &[Vec<u8>]) -> Result<(), Error> {
+        self.repository.lease()?;
         for object in objects {
             self.repository.store().put(object)?;
         }
@@ -241,6 +257,7 @@ impl Worker {
         parent: Option<ContentHash>,
         label: Option<&'static str>,
     ) -> Result<ContentHash, Error> {
+        self.repository.lease()?;
         let state = state(self.repository.store(), files)?;
         let snapshot = self.repository.write_snapshot(&state, parent)?.snapshot;
         if let Some(label) = label {
@@ -254,6 +271,16 @@ impl Worker {
             ledger.hold_label(label, Some(snapshot));
         }
         Ok(snapshot)
+    }
+
+    /// Collects what nothing keeps and was put longer ago. Objects that nothing refers to, and snapshots without a label, need not
+    /// be there any more.
+    ///
+    /// # Errors
+    /// Those of the repository.
+    pub fn collect(&self, grace_secs: u64) -> Result<Collected, Error> {
+        self.ledger().release_unnamed();
+        self.repository.collect(&Collect { grace_secs, dry_run: false }, &mut |_| {})
     }
 
     /// Moves a label, or deletes it.
@@ -270,4 +297,17 @@ impl Worker {
         self.ledger().hold_label(label, snapshot);
         Ok(())
     }
+}
+
+/// The tree that a process of this seed saves under this number. It shares some files with other processes, and some with its own
+/// other trees, so that one finds again what another no longer keeps.
+pub fn numbered_tree(seed: u32, number: u32) -> Files {
+    [
+        ("number", number.to_string().into_bytes()),
+        ("of all", noise(u64::from(number % 7), 3000)),
+        ("own", noise(u64::from(seed) << 32 | u64::from(number / 3), 1500)),
+        ("seed", seed.to_string().into_bytes()),
+    ]
+    .map(|(path, bytes)| (path.to_owned(), bytes))
+    .into()
 }

@@ -124,13 +124,13 @@ impl Policy for ObjectCache {
     fn read(&mut self, state: &State) -> bool {
         let found = self.fetch(&state.name).is_some();
         if !found {
-            self.insert(state.name, Arc::clone(&state.bytes));
+            self.insert(state.name, &state.bytes);
         }
         found
     }
 
     fn store(&mut self, state: &State) {
-        self.insert(state.name, Arc::clone(&state.bytes));
+        self.insert(state.name, &state.bytes);
     }
 }
 
@@ -250,7 +250,7 @@ fn memory_of_a_full_cache(report: &mut Report) {
         for _ in 0..400_000 {
             let mut object = [0; 256];
             random.fill_bytes(&mut object);
-            cache.insert(HashKind::Sha256.hash(&object), Arc::from(&object[..]));
+            cache.insert(HashKind::Sha256.hash(&object), &object);
         }
         cache
     });

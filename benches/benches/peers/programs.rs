@@ -77,7 +77,7 @@ const PROGRAMS: [Program; 6] = [
     Program {
         name: "cascow",
         version: "--version",
-        make: &["init repo"],
+        make: &["init --store segments repo"],
         save: &["--repo repo --quiet save TREE --label first"],
         save_again: &["--repo repo --quiet save TREE --label second --parent first"],
         checkout: &["--repo repo --quiet checkout second out"],

@@ -135,6 +135,11 @@ impl Repository {
         let inner = dir.join(DIR_NAME);
         let dir = match disk.stat(&inner) {
             Ok(stat) if stat.is_dir => inner,
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Err(Error::io("look at", &inner)(error));
+            }
             _ => dir.to_owned(),
         };
         let (hash, kind) = format::read(&*disk, &dir.join("format"))?;
