@@ -21,8 +21,6 @@
 //! when it removes, lets it be. That asks of clocks only that they are not further apart than the time of grace.
 
 use std::collections::HashSet;
-use std::thread;
-use std::time::Duration;
 
 use cascow_core::hash::ContentHash;
 use cascow_core::reach::{Fault, Reach, Visitor};
@@ -42,9 +40,6 @@ const MOST_UNDER_LOCK: usize = 4;
 
 /// How often the lock is given back for that; then it is kept, so that a collection ends beside whoever saves all the time.
 const MOST_ROUNDS: usize = 16;
-
-/// How far the clock that stamps files may be behind: a tick of the kernel is 10 ms at most.
-const TICK: Duration = Duration::from_millis(20);
 
 /// How a repository is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,10 +139,6 @@ impl Repository {
             ));
         }
         let cutoff = lease::clock(&*self.disk, &path)?.saturating_sub(how.grace_secs);
-        if how.grace_secs == 0 {
-            // Who begins later must be seen to: by a clock that may be a tick behind.
-            thread::sleep(TICK);
-        }
         let roots = {
             let _lock = self.lock()?;
             self.roots(!how.dry_run)?
