@@ -446,10 +446,78 @@ fn the_program_collects_and_says_what_is_gone() {
     }
 }
 
-/// Threads of savers each with processes of their own, beside a process that collects without any grace, over and over.
+/// What a save knows of unchanged files it does not put again: the snapshot that has them must be there.
+#[test]
+fn a_save_does_not_rely_on_what_was_collected() {
+    for kind in ["files", "segments"] {
+        let sandbox = Sandbox::with_store(kind);
+        sandbox.write("tree/unchanged", "some words ".repeat(5000));
+        let first = sandbox.json(["save", "tree"]);
+        // What was just written is not remembered: until the clock has gone on, files are read.
+        let is_known = || sandbox.json(["save", "tree"])["files_read"] == 0;
+        assert!((0..1000).any(|_| is_known()));
+        sandbox.write("tree/more", "");
+        let known = sandbox.json(["save", "tree"]);
+        assert_eq!(known["files_read"], 1, "else nothing is known, and this test shows nothing");
+        assert_eq!(sandbox.json(["gc", "--grace", "0"])["live"], 0);
+        let again = sandbox.json(["save", "tree"]);
+        assert_eq!((&again["snapshot"], &again["files_read"]), (&known["snapshot"], &2.into()));
+        sandbox.cascow(["ls", &text(&first["snapshot"])]).error(3);
+        sandbox.cascow(["checkout", &text(&again["snapshot"]), "out"]).done();
+        sandbox.assert_equal_trees("tree", "out");
+        assert_eq!(sandbox.cascow(["--json", "fsck"]).done().json()["clean"], true);
+    }
+}
+
+/// A collector at work while a process relies on a snapshot that nothing else keeps, and puts nothing.
+#[test]
+fn a_pin_that_comes_while_a_collection_marks_is_seen() {
+    for kind in KINDS {
+        let place = Place::new(kind);
+        let old = place.behind(HOUR);
+        let snapshot = save(&old, "relied on", None, None);
+        let other = save(&old, "not relied on", None, Some("l"));
+        drop(old);
+        let user = place.now();
+        let mut pinned = false;
+        let done = place.now().collect(&A_MINUTE, &mut |progress| {
+            // The last moment before the history is written anew.
+            if matches!(progress, cascow_native::repository::CollectProgress::Marked) {
+                user.pin(&snapshot).unwrap();
+                pinned = true;
+            }
+        });
+        assert!(pinned);
+        assert_eq!((done.unwrap().snapshots_kept, place.now().snapshots().unwrap().len()), (2, 2));
+        is_whole(&place.now(), &snapshot);
+        is_whole(&place.now(), &other);
+        // And one that comes a moment later comes too late, and is told so.
+        drop(user);
+        let user = place.now();
+        let mut refused = false;
+        place
+            .now()
+            .collect(&A_MINUTE, &mut |progress| {
+                if matches!(progress, cascow_native::repository::CollectProgress::Sweeping) {
+                    let pinned = user.pin(&snapshot);
+                    assert!(matches!(pinned, Err(Error::Absent { .. })), "{pinned:?}");
+                    // Who saves it again meanwhile puts all of it again.
+                    assert_eq!(save(&user, "relied on", None, Some("again")), snapshot);
+                    refused = true;
+                }
+            })
+            .unwrap();
+        assert!(refused);
+        is_whole(&place.now(), &snapshot);
+        assert_eq!(place.collect(&NO_GRACE).snapshots_removed, 0);
+        is_whole(&place.now(), &snapshot);
+    }
+}
+
+/// Savers, each with processes of its own, beside another process that collects without any grace, over and over.
 fn race(kind: &str) {
     const WRITERS: usize = 3;
-    const ROUNDS: usize = 12;
+    const ROUNDS: usize = 30;
     let sandbox = Sandbox::without_repository();
     sandbox.cascow(["init", "--store", kind]).done();
     let running = AtomicUsize::new(WRITERS);
@@ -500,9 +568,17 @@ fn race(kind: &str) {
         let collector = scope.spawn(|| {
             let (mut runs, mut removed) = (0, 0);
             while running.load(Ordering::Relaxed) > 0 {
-                let collected = sandbox.json(["gc", "--grace", "0"]);
-                removed += collected["removed"].as_u64().unwrap();
-                runs += 1;
+                // Without the program's pause, which lets the second end in which something was put.
+                let repository = Repository::open(&sandbox.path("")).unwrap();
+                match repository.collect(&NO_GRACE, &mut |_| {}) {
+                    Ok(collected) => {
+                        removed += collected.swept.removed;
+                        runs += 1;
+                    }
+                    // Another thread of ours is just starting a program, which holds our locks until it is loaded.
+                    Err(Error::Unavailable(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
             (runs, removed)
         });

@@ -139,7 +139,7 @@ fn a_damaged_file_is_quarantined_and_what_lies_aside_takes_its_place() {
     );
     assert_eq!(strings(&told(&checked, &lost)["snapshots"]), [one, two].into_iter().collect());
     assert_eq!(sandbox.read(&format!(".cascow/quarantine/{lost}")), damaged);
-    assert!(sandbox.path(&format!(".cascow/quarantine/{stray}")).exists());
+    assert!(sandbox.path(format!(".cascow/quarantine/{stray}")).exists());
     sandbox.cascow(["ls", "one"]).done();
     let (checked, code) = fsck(&sandbox, &[]);
     assert_eq!((code, checked["damaged"].as_array().unwrap().len()), (1, 1), "{checked}");

@@ -74,6 +74,8 @@ fn wait_for_next_second() {
         }
         thread::sleep(Duration::from_millis(10));
     }
+    // The clock that stamps files may be a tick behind.
+    thread::sleep(Duration::from_millis(20));
 }
 
 pub(super) fn fsck(

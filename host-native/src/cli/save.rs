@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `init`, `save`, `checkout`: directories into a repository and out of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cascow_native::Error;
 use cascow_native::directory::{self, Known, Progress, ScanOptions};
@@ -29,19 +29,14 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     if dir.starts_with(repository.dir()) {
         return Err(Error::Misuse(format!("{dir:?} is the repository itself or part of it")));
     }
-    // Until the new snapshot is published, the base is what keeps the known files' contents from a collector.
-    let (known, _base) = if args.reread {
-        (Known::default(), None)
-    } else {
-        directory::load_known(repository, &dir)?
-    };
+    repository.lease()?;
+    let known = if args.reread { Known::default() } else { known(repository, &dir)? };
     let known_files = known.len();
     let options = ScanOptions {
         exclude: exclude(&args.exclude)?,
         outside: vec![repository.dir().to_owned()],
         known: Some(known),
     };
-    repository.lease()?;
     let bar = output.byte_bar("saving");
     let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
     bar.set_prefix("writing to the disk");
@@ -98,6 +93,17 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
         )
     })?;
     Ok(Answer::Yes)
+}
+
+/// What the last save knew of the files. Their contents are not put again, so the snapshot that has them is pinned until the new
+/// one is published; if a collection was faster, nothing is known.
+fn known(repository: &Repository, dir: &Path) -> Result<Known, Error> {
+    let (known, base) = directory::load_known(repository, dir)?;
+    match base.map(|base| repository.pin(&base)).transpose() {
+        Ok(_) => Ok(known),
+        Err(Error::Absent { .. }) => Ok(Known::default()),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn checkout(

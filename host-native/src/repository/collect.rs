@@ -21,8 +21,6 @@
 //! when it removes, lets it be. That asks of clocks only that they are not further apart than the time of grace.
 
 use std::collections::HashSet;
-use std::thread;
-use std::time::Duration;
 
 use cascow_core::hash::ContentHash;
 use cascow_core::reach::{Fault, Reach, Visitor};
@@ -42,9 +40,6 @@ const MOST_UNDER_LOCK: usize = 4;
 
 /// How often the lock is given back for that; then it is kept, so that a collection ends beside whoever saves all the time.
 const MOST_ROUNDS: usize = 16;
-
-/// How far the clock that stamps files may be behind: a tick of the kernel is 10 ms at most.
-const TICK: Duration = Duration::from_millis(20);
 
 /// How a repository is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +72,8 @@ pub enum CollectProgress {
         /// The references.
         references: u64,
     },
+    /// What was to be kept when the collection began is marked.
+    Marked,
     /// Objects are being removed.
     Sweeping,
 }
@@ -142,10 +139,6 @@ impl Repository {
             ));
         }
         let cutoff = lease::clock(&*self.disk, &path)?.saturating_sub(how.grace_secs);
-        if how.grace_secs == 0 {
-            // Who begins later must be seen to: by a clock that may be a tick behind.
-            thread::sleep(TICK);
-        }
         let roots = {
             let _lock = self.lock()?;
             self.roots(!how.dry_run)?
@@ -164,6 +157,7 @@ impl Repository {
             self.mark(&mut reach, &mut kept, root)?;
         }
 
+        (reach.visitor().observe)(CollectProgress::Marked);
         let mut rounds = 0;
         let (snapshots_kept, snapshots_removed, leases_since) = loop {
             let lock = self.lock()?;

@@ -30,9 +30,6 @@ const HEADER: [u8; 8] = *b"CCLE\x01\0\0\0";
 /// Where the names begin.
 const PINS_AT: usize = 16;
 
-/// Seconds by which a lease begins early: a filesystem stamps its files by a clock that may be a tick behind.
-const EARLY_SECS: u64 = 1;
-
 /// This process's lease, as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -69,7 +66,7 @@ impl Lease {
                 Err(error) => return Err(Error::io("create", path)(error)),
             }
         };
-        let start = clock(&**disk, &path)?.saturating_sub(EARLY_SECS);
+        let start = clock(&**disk, &path)?;
         let lease = Self { disk: Arc::clone(disk), path, file, start, pins: Vec::new() };
         let locked = lease.file.lock(Lock::Exclusive, false);
         locked.map_err(Error::io("lock", &lease.path))?;
@@ -95,8 +92,7 @@ impl Lease {
 
     /// Begins anew, now: all that was put is published. The caller holds the repository's lock.
     pub(super) fn renew(&mut self) -> Result<(), Error> {
-        let now = clock(&*self.disk, &self.path)?;
-        let start = now.saturating_sub(EARLY_SECS).max(self.start);
+        let start = clock(&*self.disk, &self.path)?.max(self.start);
         self.write(&start.to_le_bytes(), HEADER.len())?;
         self.start = start;
         Ok(())
@@ -111,7 +107,7 @@ impl Drop for Lease {
 }
 
 /// The time, in seconds since 1970, by this machine's clock or by the one that stamps files, whichever is behind: an object's age
-/// is by either of them, and they may be two machines'. The file is touched.
+/// is by either of them. They may be two machines', and on one machine the latter is up to a tick behind. The file is touched.
 pub(super) fn clock(disk: &dyn Disk, file: &Path) -> Result<u64, Error> {
     disk.touch(file).map_err(Error::io("touch", file))?;
     let stamped = disk.stat(file).map_err(Error::io("look at", file))?.modified;
