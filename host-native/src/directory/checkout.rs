@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! A state, written into a directory.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cascow_core::blob::{Blob, BlobId, BlobReader};
 use cascow_core::entry::{Entry, EntryKind, Note, Xattr};
@@ -22,6 +25,9 @@ use crate::Error;
 
 /// Bytes written to a file at once, at most.
 const WRITE_LEN: usize = 256 * 1024;
+
+/// Bytes from which on a file's blocks are worth sharing: a block of most filesystems.
+const SHORTEST_CLONED: u64 = 4096;
 
 /// What a checkout wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,31 +89,52 @@ fn write_all<S: ObjectStore + Sync>(
     let mut directories = Vec::new();
     let mut links = Vec::new();
     let mut others = Vec::new();
+    // Files whose content another one has too, with that one's path.
+    let mut copies = Vec::new();
+    let mut firsts: HashMap<&BlobId, &[u8]> = HashMap::new();
     for entry in entries {
         match &entry.entry {
             Entry { links: Some(first), .. } if first != entry.path => links.push(entry),
             Entry { kind: EntryKind::Directory, .. } => directories.push(entry),
-            _ => others.push(entry),
+            Entry { kind: EntryKind::File(id), .. } if id.len() >= SHORTEST_CLONED => {
+                match firsts.entry(id) {
+                    Place::Occupied(first) => copies.push((entry, Some(*first.get()))),
+                    Place::Vacant(place) => {
+                        place.insert(entry.path);
+                        others.push((entry, None));
+                    }
+                }
+            }
+            _ => others.push((entry, None)),
         }
     }
     // A hostile state may claim any lengths.
-    let lens = others.iter().filter_map(|entry| entry.entry.content()).map(BlobId::len);
-    let bytes = lens.fold(0, u64::saturating_add);
+    let lens = |files: &[(&WorkspaceEntry<'_>, Option<&[u8]>)]| {
+        let lens = files.iter().filter_map(|(entry, _)| entry.entry.content()).map(BlobId::len);
+        lens.fold(0, u64::saturating_add)
+    };
+    let bytes = lens(&others).saturating_add(lens(&copies));
     observe(Progress::Total { bytes });
     let step = Progress::Step { entries: 1, bytes: 0 };
 
-    let mut writer = Writer::new(&top, store);
+    let can_clone = AtomicBool::new(true);
+    let mut writer = Writer::new(&top, store, &can_clone);
     for entry in &directories {
-        writer.write(entry, observe)?;
+        writer.write(entry, None, observe)?;
         observe(step);
     }
-    let threads = workers::threads_for(others.len(), bytes);
-    let job = |writer: &mut Writer<'_, S>, entry: &&WorkspaceEntry<'_>, observe: Observer<'_>| {
-        writer.write(entry, observe)?;
+    let job = |writer: &mut Writer<'_, S>,
+               (entry, first): &(&WorkspaceEntry<'_>, Option<&[u8]>),
+               observe: Observer<'_>| {
+        writer.write(entry, *first, observe)?;
         observe(step);
         Ok(())
     };
-    workers::map(threads, &others, || Writer::new(&top, store), job, observe)?;
+    // What is copied is there first.
+    for files in [others, copies] {
+        let threads = workers::threads_for(files.len(), lens(&files));
+        workers::map(threads, &files, || Writer::new(&top, store, &can_clone), job, observe)?;
+    }
     for entry in &links {
         writer.link(entry)?;
         observe(step);
@@ -125,17 +152,20 @@ struct Writer<'a, S> {
     parents: Parents<'a>,
     store: &'a S,
     dresser: Dresser<'a>,
+    /// Whether the filesystem was not seen to refuse to share a file's blocks with another.
+    can_clone: &'a AtomicBool,
     /// Bytes of the file that is written, so that its chunks need not be written one by one.
     buffer: Vec<u8>,
 }
 
 impl<'a, S: ObjectStore> Writer<'a, S> {
-    fn new(top: &'a Beneath, store: &'a S) -> Self {
+    fn new(top: &'a Beneath, store: &'a S, can_clone: &'a AtomicBool) -> Self {
         Self {
             top,
             parents: Parents::new(top),
             store,
             dresser: Dresser::new(top),
+            can_clone,
             buffer: Vec::with_capacity(WRITE_LEN),
         }
     }
@@ -154,8 +184,36 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
             .map_err(self.top.fail("link", path))
     }
 
-    /// Writes what is no further name of something. A directory stays to be dressed.
-    fn write(&mut self, whole: &WorkspaceEntry<'_>, observe: Observer<'_>) -> Result<(), Error> {
+    /// Shares the blocks of a file that was written with a new one: a reflink. False where that cannot be.
+    fn clone(&self, file: &File, first: &[u8]) -> bool {
+        if !self.can_clone.load(Ordering::Relaxed) {
+            return false;
+        }
+        let (parent, name) = split(first);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // One that may not be read by its owner is no reason to give up on others.
+        let Ok(first) = self
+            .top
+            .directory(parent)
+            .and_then(|dir| rustix::fs::openat(dir, name, flags, Mode::empty()))
+        else {
+            return false;
+        };
+        let cloned = rustix::fs::ioctl_ficlone(file, first);
+        if cloned.is_err() {
+            self.can_clone.store(false, Ordering::Relaxed);
+        }
+        cloned.is_ok()
+    }
+
+    /// Writes what is no further name of something; a file like the one at the path `first`, if there is one. A directory stays
+    /// to be dressed.
+    fn write(
+        &mut self,
+        whole: &WorkspaceEntry<'_>,
+        first: Option<&[u8]>,
+        observe: Observer<'_>,
+    ) -> Result<(), Error> {
         let WorkspaceEntry { path, entry, note } = whole;
         let (top, dresser) = (self.top, &self.dresser);
         let (parent, name) = split(path);
@@ -174,6 +232,10 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
                 let fd = rustix::fs::openat(dir, name, flags, dresser.first_mode(entry, note))
                     .map_err(top.fail("create", path))?;
                 let mut file = File::from(fd);
+                if first.is_some_and(|first| self.clone(&file, first)) {
+                    observe(Progress::Step { entries: 0, bytes: id.len() });
+                    return self.dresser.dress(&file, path, entry, note);
+                }
                 let mut content = BlobReader::new(self.store, Blob { id: *id, index: note.index })?;
                 let mut flush = |bytes: &mut Vec<u8>| {
                     file.write_all(bytes).map_err(Error::io("write", top.full_path(path)))?;

@@ -124,7 +124,8 @@ pub(super) fn object_record(
 /// The record of a block; `None` if its objects do not get shorter by it. There are at most
 /// [`BLOCK_MOST_OBJECTS`], of [`BLOCK_MOST_LEN`] bytes together.
 pub(super) fn block_record(objects: &[(ContentHash, &[u8])]) -> Result<Option<Record>, Error> {
-    let raw: Vec<u8> = objects.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    let mut raw = Vec::with_capacity(objects.iter().map(|(_, bytes)| bytes.len()).sum());
+    objects.iter().for_each(|(_, bytes)| raw.extend_from_slice(bytes));
     // Without memory to compress in, they are kept as they are.
     let Some(payload) = codec::compress(&raw).ok().filter(|payload| payload.len() < raw.len())
     else {
