@@ -2,7 +2,8 @@
 //! A small harness for benchmarks that stand beside a peer.
 //!
 //! `cargo bench -p cascow-benches` runs every section and writes `benches/RESULTS.md`; `cargo bench -p cascow-benches -- chunking`
-//! runs one and writes nothing, since a table of rows from several runs would compare what was never side by side.
+//! runs one and writes that one anew. Each section carries the date and commit of its run: its rows were side by side, those
+//! of two sections need not have been.
 //!
 //! Guarantee: cascow and its peer run in turn, round by round, in one process, so that whatever slows the machine slows
 //! both; a ratio is the median of the rounds' own ratios, never a ratio of two medians. That is the reason for this harness:

@@ -4,9 +4,11 @@
 //! Contestants are timed by the processor time of this thread: on a machine that does other things too, the time by the wall says
 //! which of the two was interrupted. So nothing that is timed so may start a thread; what does, or waits, is timed by [`waited`].
 
+use std::fs;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Least time of a round: some 10,000 times what reading the clock costs.
@@ -36,6 +38,37 @@ pub fn waited(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
+}
+
+/// What some work costs that other processes do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Time by the wall.
+    pub wall: Duration,
+    /// Processor time of the processes, in steps of the system's clock: a hundredth of a second.
+    pub processors: Duration,
+}
+
+/// What some work costs that runs processes and waits for each of them. Nothing else may wait for processes meanwhile.
+pub fn of_processes(work: impl FnOnce()) -> Cost {
+    let before = processor_time_of_children();
+    let wall = waited(work);
+    Cost { wall, processors: processor_time_of_children().saturating_sub(before) }
+}
+
+/// Processor time of all children that were waited for.
+fn processor_time_of_children() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name, in brackets, may have spaces in it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    // Of children, in user's and system's time: the 16th and 17th field of all.
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_secs(ticks) / u32::try_from(clock_ticks_per_second()).unwrap_or(100)
 }
 
 /// A contestant whose results are dropped at once, within the time.
@@ -205,6 +238,19 @@ mod tests {
         repeated(|| count += 1)(1000);
         kept(|| count += 1)(500);
         assert_eq!(count, 1500);
+    }
+
+    #[test]
+    fn processor_time_of_a_process_that_was_waited_for_counts() {
+        let shell = |script| {
+            let status = std::process::Command::new("sh").args(["-c", script]).status();
+            assert!(status.unwrap().success());
+        };
+        let busy = of_processes(|| shell("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"));
+        assert!(busy.processors > Duration::from_millis(20), "{busy:?}");
+        let idle = of_processes(|| shell("sleep 0.3"));
+        assert!(idle.wall > Duration::from_millis(290), "{idle:?}");
+        assert!(idle.processors < idle.wall / 2, "{idle:?}");
     }
 
     #[test]

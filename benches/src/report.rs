@@ -44,11 +44,18 @@ pub struct Row {
     pub target: Option<Target>,
 }
 
-/// The rows so far.
+/// The sections so far.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    section: &'static str,
-    rows: Vec<(&'static str, Row)>,
+    sections: Vec<Section>,
+}
+
+#[derive(Clone, Debug)]
+struct Section {
+    name: &'static str,
+    circumstances: String,
+    notes: Vec<String>,
+    rows: Vec<Row>,
 }
 
 /// How a time is shown.
@@ -88,11 +95,30 @@ pub struct Duel<'a> {
 impl Report {
     /// Begins a section.
     pub fn section(&mut self, name: &'static str) {
-        self.section = name;
         println!("\n== {name}");
+        // Those of the beginning: what is committed while it runs was not measured.
+        let circumstances = circumstances();
+        self.sections.push(Section { name, circumstances, notes: Vec::new(), rows: Vec::new() });
+    }
+
+    /// Adds what the section's rows have in common: what was measured, or could not be.
+    ///
+    /// # Panics
+    /// If no section has begun.
+    pub fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        println!("{text}");
+        self.current().notes.push(text);
+    }
+
+    fn current(&mut self) -> &mut Section {
+        self.sections.last_mut().expect("a section has begun")
     }
 
     /// Adds a row.
+    ///
+    /// # Panics
+    /// If no section has begun.
     pub fn row(&mut self, row: Row) {
         println!("{}\n    cascow {}", row.work, row.cascow);
         for (name, figure) in
@@ -105,7 +131,7 @@ impl Report {
         if let Some(target) = &row.target {
             println!("    target {}: {}", target.text, verdict(target.reached));
         }
-        self.rows.push((self.section, row));
+        self.current().rows.push(row);
     }
 
     /// Lets both run in turn and adds a row of their times.
@@ -143,34 +169,58 @@ impl Report {
         });
     }
 
-    /// Writes the table with the circumstances of the run.
+    /// Writes the sections, each with the circumstances of its run, in the order of `names`. Sections that were not run stay as
+    /// they are in the file, with the date and commit of theirs.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut text = String::from(
-            // In two pieces, lest this be taken for a licence line of the file's own.
-            concat!("<!-- SPDX-License-", "Identifier: MIT -->\n"),
-        );
-        text.push_str(
-            "# Benchmarks\n\n\
-             Written by `cargo bench -p cascow-benches`, never by hand. Cascow and its peer take turns, round by round, in one process;\n\
-             the ratio is the median of the rounds' ratios and says how many times better cascow is (above 1: cascow is); the spread is from\n\
-             their 10th to their 90th percentile.\n\n\
-             | | |\n|---|---|\n",
-        );
-        for (name, value) in circumstances() {
-            _ = writeln!(text, "| {name} | {value} |");
+    /// If the file cannot be written, or is there and cannot be read.
+    pub fn write(&self, path: &Path, names: &[&str]) -> io::Result<()> {
+        let former = match fs::read_to_string(path) {
+            Ok(former) => former,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let text_of = |name: &str| {
+            let run = self.sections.iter().find(|section| section.name == name);
+            run.map(Section::text).or_else(|| kept(&former, name))
+        };
+        let sections: String = names.iter().filter_map(|name| text_of(name)).collect();
+        fs::write(path, format!("{HEAD}{sections}"))
+    }
+}
+
+/// In two pieces, lest the first be taken for a licence line of this file's own.
+const HEAD: &str = concat!(
+    "<!-- SPDX-License-",
+    "Identifier: MIT -->\n\
+     # Benchmarks\n\n\
+     Written by `cargo bench -p cascow-benches`, never by hand. Cascow and its peer take turns, round by round, in one run;\n\
+     the ratio is the median of the rounds' ratios and says how many times better cascow is (above 1: cascow is); the spread is from\n\
+     their 10th to their 90th percentile. A section's rows are of one run; each section says of which.\n",
+);
+
+/// How a section begins; its name follows.
+const SECTION: &str = "\n## ";
+
+/// A section as it is in the file.
+fn kept(file: &str, name: &str) -> Option<String> {
+    let begins = file.find(&format!("{SECTION}{name}\n"))?;
+    let section = &file[begins..];
+    let ends =
+        section[SECTION.len()..].find(SECTION).map_or(section.len(), |at| at + SECTION.len());
+    Some(section[..ends].to_owned())
+}
+
+impl Section {
+    fn text(&self) -> String {
+        let mut text = format!("{SECTION}{}\n\nMeasured {}.\n", self.name, self.circumstances);
+        for note in &self.notes {
+            _ = write!(text, "\n{note}\n");
         }
-        let mut section = "";
-        for (of, row) in &self.rows {
-            if *of != section {
-                section = of;
-                _ = write!(
-                    text,
-                    "\n## {section}\n\n| work | cascow | peer | ratio | spread | target | reached |\n|---|---|---|---:|---|---|---|\n"
-                );
-            }
+        text.push_str(
+            "\n| work | cascow | peer | ratio | spread | target | reached |\n|---|---|---|---:|---|---|---|\n",
+        );
+        for row in &self.rows {
             let (target, reached) = row
                 .target
                 .as_ref()
@@ -181,7 +231,7 @@ impl Report {
                 "| {work} | {cascow} | {peer} | {ratio} | {spread} | {target} | {reached} |"
             );
         }
-        fs::write(path, text)
+        text
     }
 }
 
@@ -194,30 +244,63 @@ pub fn spread(spread: &Spread, decimals: usize) -> String {
     format!("{:.decimals$}–{:.decimals$}", spread.low, spread.high)
 }
 
-/// When, of what and where.
-fn circumstances() -> [(&'static str, String); 4] {
-    let changed =
-        if output("git", &["status", "--porcelain", "--untracked-files=no", "--", "../core"])
-            .is_empty()
-        {
-            ""
-        } else {
-            " and changes not committed"
-        };
+/// When, of what and where, in one line.
+fn circumstances() -> String {
+    // Not all of the repository: the table itself changes from one section's run to the next.
+    let sources = ["../core", "../host-native", "benches", "src", "../Cargo.lock"];
+    let status = [&["status", "--porcelain", "--untracked-files=no", "--"][..], &sources].concat();
+    let changed = match output("git", &status).is_empty() {
+        true => "",
+        false => " and changes not committed",
+    };
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let models =
         processors.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let models: Vec<&str> = models.map(|(_, model)| model).collect();
-    [
-        ("date", output("date", &["-u", "+%F"])),
-        ("commit", output("git", &["rev-parse", "--short=12", "HEAD"]) + changed),
-        ("processor", format!("{} × {}", models.len(), models.first().unwrap_or(&"unknown"))),
-        ("compiler", output("rustc", &["--version"])),
-    ]
+    format!(
+        "{date} at commit {commit}{changed}, on {count} × {model}, by {compiler}",
+        date = output("date", &["-u", "+%F"]),
+        commit = output("git", &["rev-parse", "--short=12", "HEAD"]),
+        count = models.len(),
+        model = models.first().unwrap_or(&"unknown"),
+        compiler = output("rustc", &["--version"]),
+    )
 }
 
-/// What a program prints, in one line; empty if it cannot be run.
+/// What a program prints; empty if it cannot be run.
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_that_were_not_run_stay_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("RESULTS.md");
+        let names = ["first", "second", "third"];
+        let run = |sections: &[&'static str], figure: &str| {
+            let mut report = Report::default();
+            for name in sections {
+                report.section(name);
+                report.note("A note.");
+                report.row(Row { work: "work".into(), cascow: figure.into(), ..Row::default() });
+            }
+            report.write(&path, &names).unwrap();
+            fs::read_to_string(&path).unwrap()
+        };
+        let all = run(&names, "old");
+        assert_eq!(all.matches(SECTION).count(), names.len());
+        let all_again = run(&names, "old");
+        assert_eq!(all_again.matches(SECTION).count(), names.len(), "nothing is there twice");
+        let mended = run(&["second"], "new");
+        assert_eq!(kept(&mended, "first"), kept(&all_again, "first"));
+        assert_eq!(kept(&mended, "third"), kept(&all_again, "third"));
+        assert_eq!(mended.matches("old").count(), 2);
+        assert!(kept(&mended, "second").unwrap().contains("| work | new |"));
+        assert!(mended.starts_with(HEAD) && kept(&mended, "none").is_none());
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the tests of this package, and of the crates beside it, share.
 
+pub mod aged_disk;
 pub mod ledger;
 pub mod program;
 pub mod sandbox;

@@ -22,13 +22,28 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// With an empty repository of SHA-256.
+    /// With an empty repository of SHA-256, and of the store that `$CASCOW_TEST_STORE` names, else of the program's choice.
     ///
     /// # Panics
     /// If it cannot be made.
     pub fn new() -> Self {
+        match std::env::var("CASCOW_TEST_STORE") {
+            Ok(store) => Self::with_store(&store),
+            Err(_) => {
+                let sandbox = Self::without_repository();
+                sandbox.cascow(["init"]).done();
+                sandbox
+            }
+        }
+    }
+
+    /// With an empty repository of this kind of store.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn with_store(store: &str) -> Self {
         let sandbox = Self::without_repository();
-        sandbox.cascow(["init"]).done();
+        sandbox.cascow(["init", "--store", store]).done();
         sandbox
     }
 

@@ -18,7 +18,15 @@ use cascow_tests::sandbox::{Sandbox, text};
 
 /// A repository with one snapshot, `s`, of a small tree.
 fn saved() -> (Sandbox, String) {
-    let sandbox = Sandbox::new();
+    saved_in(Sandbox::new())
+}
+
+/// The same, with a file for each object, which tests can lay hands on.
+fn saved_in_files() -> (Sandbox, String) {
+    saved_in(Sandbox::with_store("files"))
+}
+
+fn saved_in(sandbox: Sandbox) -> (Sandbox, String) {
     sandbox.write("tree/dir/file", "hello\n");
     sandbox.write("tree/other", "words ".repeat(1000));
     let snapshot = text(&sandbox.json(["save", "tree", "--label", "s"])["snapshot"]);
@@ -42,7 +50,7 @@ fn replace(sandbox: &Sandbox, path: &str, bytes: &[u8]) {
 
 #[test]
 fn a_damaged_object_is_named_and_nothing_is_written_from_it() {
-    let (sandbox, _) = saved();
+    let (sandbox, _) = saved_in_files();
     fs::create_dir(sandbox.path("empty")).unwrap();
     for path in objects(&sandbox) {
         let hash = path.rsplit('/').next().unwrap();
@@ -81,7 +89,7 @@ fn a_damaged_object_is_named_and_nothing_is_written_from_it() {
 
 #[test]
 fn looking_into_a_damaged_snapshot_fails_where_the_damage_is() {
-    let (sandbox, snapshot) = saved();
+    let (sandbox, snapshot) = saved_in_files();
     let hello = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
     let whole = sandbox.read(&object(hello));
     replace(&sandbox, &object(hello), b"garbage");
@@ -94,14 +102,29 @@ fn looking_into_a_damaged_snapshot_fails_where_the_damage_is() {
     replace(&sandbox, &object(hello), &whole);
 
     replace(&sandbox, &object(&snapshot), b"garbage");
-    for command in [vec!["ls", "s"], vec!["log"], vec!["prove", "s", "x"], vec!["stats"]] {
+    for command in [vec!["ls", "s"], vec!["prove", "s", "x"], vec!["stats"]] {
         assert!(sandbox.cascow(command).error(4).contains(&snapshot));
+    }
+    // One that cannot be read keeps nobody from seeing the others.
+    sandbox.write("tree/other", "changed");
+    let whole = sandbox.save("tree");
+    let log = sandbox.cascow(["--json", "log"]).done();
+    assert!(log.stderr.contains(&snapshot), "{}", log.stderr);
+    let lines = log.json_lines();
+    assert_eq!(
+        (&lines[0]["snapshot"], &lines[0]["label"]),
+        (&snapshot.clone().into(), &"s".into())
+    );
+    assert!(text(&lines[0]["error"]).contains(&snapshot));
+    assert_eq!((&lines[1]["snapshot"], lines[1].get("error")), (&whole.into(), None));
+    for arguments in [&["log"][..], &["log", "--graph"], &["log", "s"]] {
+        assert!(sandbox.cascow(arguments.iter().copied()).done().text().contains("cannot be read"));
     }
 }
 
 #[test]
 fn an_object_that_claims_to_be_huge_is_refused_without_its_memory() {
-    let (sandbox, snapshot) = saved();
+    let (sandbox, snapshot) = saved_in_files();
     let path = object(&snapshot);
     let whole = sandbox.read(&path);
     for at in 0..16.min(whole.len()) {
@@ -150,6 +173,12 @@ fn unknown_versions_and_damaged_files_of_a_repository_are_refused() {
     for bytes in [&b""[..], b"garbage\n", b"\xff\xfe\n", &[b'0'; 64], &[b'g'; 65]] {
         damaged(".cascow/labels/s", bytes, &["ls", "s"]);
         damaged(".cascow/labels/s", bytes, &["label"]);
+        damaged(".cascow/labels/s", bytes, &["gc"]);
+        // It keeps nobody from reading the rest.
+        let whole = sandbox.read(".cascow/labels/s");
+        replace(&sandbox, ".cascow/labels/s", bytes);
+        assert!(sandbox.cascow(["log"]).done().stderr.contains("label s"));
+        replace(&sandbox, ".cascow/labels/s", &whole);
     }
 
     // A record of an unknown version, well-named: not damage of the store, but nothing to be read.
@@ -533,7 +562,7 @@ fn a_record_that_lies_about_its_state_is_refused() {
 
 #[test]
 fn a_sparse_giant_in_the_store_is_refused() {
-    let (sandbox, snapshot) = saved();
+    let (sandbox, snapshot) = saved_in_files();
     let path = sandbox.path(object(&snapshot));
     let whole = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();

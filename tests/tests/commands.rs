@@ -522,8 +522,9 @@ fn a_hash_function_once_chosen_is_used_throughout() {
 
 #[test]
 fn a_store_once_chosen_is_used_throughout() {
-    let (sandbox, files) = (Sandbox::without_repository(), Sandbox::new());
-    sandbox.cascow(["init", "--store", "segments"]).done();
+    let (sandbox, files) = (Sandbox::without_repository(), Sandbox::with_store("files"));
+    // Without a word, it is segments.
+    sandbox.cascow(["init"]).done();
     for place in [&sandbox, &files] {
         place.write("tree/file", "hello\n");
         place.write("tree/long", "some words ".repeat(5000));

@@ -70,7 +70,9 @@ fn an_exclusion_of_everything_is_refused() {
 
 #[test]
 fn a_stray_file_among_the_objects_is_passed_over() {
-    let sandbox = sandbox_with_tree();
+    let sandbox = Sandbox::with_store("files");
+    sandbox.write("tree/a", "one\n");
+    sandbox.json(["save", "tree"]);
     let before = sandbox.json(["stats"]);
     sandbox.shell(
         ": > .cascow/objects/stray; : > \"$(echo .cascow/objects/?? | cut -d' ' -f1)/stray\"",

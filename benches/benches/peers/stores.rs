@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use cascow_benches::measure::{Contestant, Spread, repeated, waited};
+use cascow_benches::measure::{Contestant, Spread, alone, repeated, waited};
 use cascow_benches::report::{Duel, Report, Unit};
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 use cascow_core::store::ObjectStore;
@@ -48,7 +48,8 @@ impl Segments {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let store = SegmentStore::open(KIND, dir.path(), Durability::Batch).expect("a store");
-        Self { store, _dir: dir }
+        // What is read is read, decoded and hashed each time, as the peers do.
+        Self { store: store.with_cache(0), _dir: dir }
     }
 }
 
@@ -233,6 +234,37 @@ pub(crate) fn run(report: &mut Report) {
         let done = report.duel(&put, puts(&ours), puts(&*peer));
         report.time("one of these puts; 300,000 a second", &each(done.ours), Some(1e9 / 3e5));
         report.time("one of these gets; 600,000 a second", &got.ours, Some(1e9 / 6e5));
+    }
+    cached(report, &objects, &held);
+    crate::mixed::run(report);
+}
+
+/// Gets from the store's cache: of a tenth of the objects, as a search comes back to some states; and of all, which is more than
+/// processors cache.
+fn cached(report: &mut Report, objects: &[&[u8]], held: &[ContentHash]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = SegmentStore::open(KIND, dir.path(), Durability::Batch).expect("a store");
+    let store = store.with_cache(64 << 20);
+    store.put_many(objects).expect("objects are stored");
+    store.sync().expect("they are synced");
+    for (part, at_most) in [(held.len() / 10, Some(1e9 / 3e6)), (held.len(), None)] {
+        let read = &held[..part];
+        for name in read {
+            store.get(name).expect("an object is there");
+        }
+        let misses = store.cache_stats().misses;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(512);
+        let time = alone(repeated(|| {
+            let position = random.next_u64() % read.len() as u64;
+            let name = &read[usize::try_from(position).unwrap_or_default()];
+            store.get(name).expect("an object is there")
+        }));
+        assert_eq!(store.cache_stats().misses, misses, "all are from the cache");
+        report.time(
+            format!("get an object of 256 B from the cache, any of {part}, one thread; 3,000,000 a second"),
+            &time,
+            at_most,
+        );
     }
 }
 

@@ -138,6 +138,9 @@ pub(crate) struct Save {
     /// Leave out paths that match, with all below them; may be given again
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
+    /// Read every file, also those that look as they did at the last save
+    #[arg(long)]
+    pub(crate) reread: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use cascow_native::Error;
-use cascow_native::directory::{self, Progress, ScanOptions};
+use cascow_native::directory::{self, Known, Progress, ScanOptions};
 use cascow_native::repository::Repository;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use indicatif::{HumanBytes, ProgressBar};
@@ -29,9 +29,17 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     if dir.starts_with(repository.dir()) {
         return Err(Error::Misuse(format!("{dir:?} is the repository itself or part of it")));
     }
+    // Until the new snapshot is published, the base is what keeps the known files' contents from a collector.
+    let (known, _base) = if args.reread {
+        (Known::default(), None)
+    } else {
+        directory::load_known(repository, &dir)?
+    };
+    let known_files = known.len();
     let options = ScanOptions {
         exclude: exclude(&args.exclude)?,
         outside: vec![repository.dir().to_owned()],
+        known: Some(known),
     };
     repository.lease()?;
     let bar = output.byte_bar("saving");
@@ -39,6 +47,13 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     bar.set_prefix("writing to the disk");
     let mut written = repository.write_snapshot(&scan.state, parent)?;
     repository.publish(&written.snapshot, args.label.as_ref())?;
+    // Where nothing was read and nothing is gone, what was kept holds as it is.
+    if scan.read > 0 || scan.known.len() != known_files {
+        let stored = directory::store_known(repository, &dir, &scan.known, &written.snapshot);
+        if let Err(error) = stored {
+            output.message(&format!("the next save will read all files again: {error}"));
+        }
+    }
     bar.finish_and_clear();
 
     written.added += scan.added;
@@ -66,6 +81,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
         "root": written.record.root.to_string(),
         "entries": written.record.entries,
         "bytes": scan.bytes,
+        "files_read": scan.read,
         "new_objects": written.added.objects,
         "new_bytes": written.added.bytes,
         "skipped": skipped,

@@ -17,8 +17,11 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::beneath::{Beneath, Parents};
-use super::{Observer, Progress, split, workers};
+use super::{Observer, Progress, file, split, workers};
 use crate::Error;
+
+/// Bytes written to a file at once, at most.
+const WRITE_LEN: usize = 256 * 1024;
 
 /// What a checkout wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,11 +125,19 @@ struct Writer<'a, S> {
     parents: Parents<'a>,
     store: &'a S,
     dresser: Dresser<'a>,
+    /// Bytes of the file that is written, so that its chunks need not be written one by one.
+    buffer: Vec<u8>,
 }
 
 impl<'a, S: ObjectStore> Writer<'a, S> {
     fn new(top: &'a Beneath, store: &'a S) -> Self {
-        Self { top, parents: Parents::new(top), store, dresser: Dresser::new(top) }
+        Self {
+            top,
+            parents: Parents::new(top),
+            store,
+            dresser: Dresser::new(top),
+            buffer: Vec::with_capacity(WRITE_LEN),
+        }
     }
 
     /// Makes a hard link to the group's first path, which is there.
@@ -160,13 +171,25 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
                     | OFlags::EXCL
                     | OFlags::NOFOLLOW
                     | OFlags::CLOEXEC;
-                let fd = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)
+                let fd = rustix::fs::openat(dir, name, flags, dresser.first_mode(entry, note))
                     .map_err(top.fail("create", path))?;
                 let mut file = File::from(fd);
                 let mut content = BlobReader::new(self.store, Blob { id: *id, index: note.index })?;
+                let mut flush = |bytes: &mut Vec<u8>| {
+                    file.write_all(bytes).map_err(Error::io("write", top.full_path(path)))?;
+                    observe(Progress::Step { entries: 0, bytes: bytes.len() as u64 });
+                    bytes.clear();
+                    Ok::<(), Error>(())
+                };
+                self.buffer.clear();
                 while let Some(chunk) = content.next_chunk()? {
-                    file.write_all(&chunk).map_err(Error::io("write", top.full_path(path)))?;
-                    observe(Progress::Step { entries: 0, bytes: chunk.len() as u64 });
+                    if self.buffer.len() + chunk.len() > WRITE_LEN {
+                        flush(&mut self.buffer)?;
+                    }
+                    self.buffer.extend_from_slice(&chunk);
+                }
+                if !self.buffer.is_empty() {
+                    flush(&mut self.buffer)?;
                 }
                 dresser.dress(&file, path, entry, note)
             }
@@ -191,12 +214,28 @@ impl<'a, S: ObjectStore> Writer<'a, S> {
 /// Gives what was made its attributes, owner, mode and times.
 struct Dresser<'a> {
     top: &'a Beneath,
-    is_root: bool,
+    /// Whose files we make.
+    uid: Uid,
+    gid: Gid,
 }
 
 impl<'a> Dresser<'a> {
     fn new(top: &'a Beneath) -> Self {
-        Self { top, is_root: rustix::process::geteuid().is_root() }
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        Self { top, uid, gid }
+    }
+
+    /// The mode to make a file with. What stays ours has its permission bits from the beginning, as far as the user's mask lets
+    /// it, which mostly is all there is to do; what is to be another's is nobody else's until it is. Attributes can only be set on
+    /// what may be written to.
+    fn first_mode(&self, entry: &Entry, note: &Note) -> Mode {
+        let private = Mode::RUSR | Mode::WUSR;
+        let is_ours = (note.uid, note.gid) == (self.uid.as_raw(), self.gid.as_raw());
+        if is_ours && entry.xattrs.is_empty() {
+            Mode::from_raw_mode((entry.mode & 0o777).into())
+        } else {
+            private
+        }
     }
 
     /// A pipe or device.
@@ -214,15 +253,21 @@ impl<'a> Dresser<'a> {
     }
 
     /// Gives an open file or directory its attributes, owner, mode and times: the owner before the mode, because changing it
-    /// takes set-id bits away, and the times last.
+    /// takes set-id bits away, and the times last. To look costs much less than to set what is so already.
     fn dress(&self, fd: &impl AsFd, path: &[u8], entry: &Entry, note: &Note) -> Result<(), Error> {
         for Xattr { name, value } in &entry.xattrs {
             rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::CREATE)
                 .map_err(self.top.fail("set the attributes of", path))?;
         }
-        self.own(path, note, |uid, gid| rustix::fs::fchown(fd, uid, gid))?;
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode.into()))
-            .map_err(self.top.fail("set the mode of", path))?;
+        let stat = rustix::fs::fstat(fd).map_err(self.top.fail("look at", path))?;
+        let is_owned = (stat.st_uid, stat.st_gid) == (note.uid, note.gid);
+        if !is_owned {
+            self.own(path, note, |uid, gid| rustix::fs::fchown(fd, uid, gid))?;
+        }
+        if !is_owned || file::mode(&stat) != entry.mode {
+            rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode.into()))
+                .map_err(self.top.fail("set the mode of", path))?;
+        }
         rustix::fs::futimens(fd, &times(note)).map_err(self.top.fail("set the times of", path))
     }
 
@@ -254,7 +299,7 @@ impl<'a> Dresser<'a> {
         chown: impl FnOnce(Option<Uid>, Option<Gid>) -> Result<(), Errno>,
     ) -> Result<(), Error> {
         // The number of all ones means "leave it" to the kernel, and is nobody's.
-        if !self.is_root || note.uid == u32::MAX || note.gid == u32::MAX {
+        if !self.uid.is_root() || note.uid == u32::MAX || note.gid == u32::MAX {
             return Ok(());
         }
         chown(Some(Uid::from_raw(note.uid)), Some(Gid::from_raw(note.gid)))

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use cascow_core::blob::{Added, Blob, BlobWriter};
 use cascow_core::entry::{Entry, EntryKind, MODE_BITS, Note, Xattr};
+use cascow_core::snapshot::Value;
 use cascow_core::store::ObjectStore;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -49,20 +50,17 @@ impl Stamp {
     }
 }
 
-/// One version of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Version {
-    pub(super) entry: Entry,
-    pub(super) note: Note,
-    pub(super) stamp: Stamp,
-}
-
 /// What became of reading a file.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It was read.
     Read {
-        version: Box<Version>,
+        /// The version it was read as.
+        stamp: Stamp,
+        /// Its entry, without a group of hard links, and its note, both encoded.
+        value: Value,
+        /// Bytes of its content.
+        len: u64,
         added: Added,
         /// Whether it stayed as it was meanwhile.
         is_settled: bool,
@@ -102,7 +100,8 @@ impl<'a, S: ObjectStore> FileReader<'a, S> {
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 return Ok(Outcome::Gone("changed its kind while it was read"));
             }
-            let blob = self.content(&mut file, path, &mut added, observe)?;
+            let len = Stamp::of(&stat).len;
+            let blob = self.content(&mut file, path, len, &mut added, observe)?;
             let xattrs = xattrs(&file, self.top, path)?;
             let after = self.look(&file, path)?;
             let is_settled = Stamp::of(&after) == Stamp::of(&stat);
@@ -111,8 +110,13 @@ impl<'a, S: ObjectStore> FileReader<'a, S> {
                 let kind = EntryKind::File(blob.id);
                 let entry = Entry { kind, mode: mode(&stat), xattrs, links: None };
                 let note = Note { index: blob.index, ..note(&stat) };
-                let version = Box::new(Version { entry, note, stamp: Stamp::of(&stat) });
-                return Ok(Outcome::Read { version, added, is_settled });
+                return Ok(Outcome::Read {
+                    stamp: Stamp::of(&stat),
+                    value: Value { bytes: entry.encode().into(), note: note.encode().into() },
+                    len: blob.id.len(),
+                    added,
+                    is_settled,
+                });
             }
             file.rewind().map_err(Error::io("read", self.top.full_path(path)))?;
             stat = after;
@@ -124,15 +128,19 @@ impl<'a, S: ObjectStore> FileReader<'a, S> {
         rustix::fs::fstat(file).map_err(self.top.fail("look at", path))
     }
 
+    /// Stores the content of a file that was `len` bytes long just now. That it has grown meanwhile shows in its length after
+    /// reading, so it need not be asked for more than that; a file of the kernel's that says nothing of its length is.
     fn content(
         &mut self,
         file: &mut File,
         path: &[u8],
+        len: u64,
         added: &mut Added,
         observe: Observer<'_>,
     ) -> Result<Blob, Error> {
         let mut writer = BlobWriter::new(self.store);
-        loop {
+        let mut done = 0;
+        while len == 0 || done < len {
             let count = match file.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
@@ -140,6 +148,7 @@ impl<'a, S: ObjectStore> FileReader<'a, S> {
                 Err(error) => return Err(Error::io("read", self.top.full_path(path))(error)),
             };
             writer.write(&self.buffer[..count])?;
+            done += count as u64;
             observe(Progress::Step { entries: 0, bytes: count as u64 });
         }
         let (blob, more) = writer.finish()?;

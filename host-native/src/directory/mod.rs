@@ -5,8 +5,9 @@
 //! directory. Both work through file descriptors beneath the directory they were given and never follow a symbolic link in it,
 //! so that neither a hostile state nor a tree that changes meanwhile can lead them elsewhere.
 //!
-//! One thread walks the directories; contents are read and written by as many as the machine has cores, each with a buffer of
-//! its own. How many there are shows in nothing but the time.
+//! Directories are walked, and contents read and written, by as many threads as the machine has cores, each with buffers of its
+//! own. How many there are shows in nothing but the time. A scan can be told what an earlier one [knew](Known), and reads what
+//! changed since.
 //!
 //! Kept: kinds, permission bits, contents, link targets, `user.*` attributes, hard links, times of modification, owners (set again
 //! only by root). Not kept: the top directory itself, other attributes, times of access, holes. Sockets are left out and reported.
@@ -14,15 +15,19 @@
 mod beneath;
 mod checkout;
 mod file;
+mod known;
 mod remove;
 mod scan;
+mod stat_cache;
 mod workers;
 
 use std::path::PathBuf;
 
 pub use checkout::{Checkout, checkout};
+pub use known::Known;
 pub use remove::remove;
 pub use scan::{Scan, ScanOptions, Skipped, scan};
+pub use stat_cache::{load_known, store_known};
 
 /// Called, on the caller's thread, with every step; of a large file there are several.
 pub type Observer<'a> = &'a mut dyn FnMut(Progress);

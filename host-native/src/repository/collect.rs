@@ -141,7 +141,7 @@ impl Repository {
                 "a collection of this repository is running already".to_owned(),
             ));
         }
-        let cutoff = self.disk.now().saturating_sub(how.grace_secs);
+        let cutoff = lease::clock(&*self.disk, &path)?.saturating_sub(how.grace_secs);
         if how.grace_secs == 0 {
             // Who begins later must be seen to: by a clock that may be a tick behind.
             thread::sleep(TICK);

@@ -69,7 +69,7 @@ impl Lease {
                 Err(error) => return Err(Error::io("create", path)(error)),
             }
         };
-        let start = disk.now().saturating_sub(EARLY_SECS);
+        let start = clock(&**disk, &path)?.saturating_sub(EARLY_SECS);
         let lease = Self { disk: Arc::clone(disk), path, file, start, pins: Vec::new() };
         let locked = lease.file.lock(Lock::Exclusive, false);
         locked.map_err(Error::io("lock", &lease.path))?;
@@ -95,7 +95,8 @@ impl Lease {
 
     /// Begins anew, now: all that was put is published. The caller holds the repository's lock.
     pub(super) fn renew(&mut self) -> Result<(), Error> {
-        let start = self.disk.now().saturating_sub(EARLY_SECS).max(self.start);
+        let now = clock(&*self.disk, &self.path)?;
+        let start = now.saturating_sub(EARLY_SECS).max(self.start);
         self.write(&start.to_le_bytes(), HEADER.len())?;
         self.start = start;
         Ok(())
@@ -107,6 +108,14 @@ impl Drop for Lease {
         // A collector removes what stays.
         let _ = self.disk.unlink(&self.path);
     }
+}
+
+/// The time, in seconds since 1970, by this machine's clock or by the one that stamps files, whichever is behind: an object's age
+/// is by either of them, and they may be two machines'. The file is touched.
+pub(super) fn clock(disk: &dyn Disk, file: &Path) -> Result<u64, Error> {
+    disk.touch(file).map_err(Error::io("touch", file))?;
+    let stamped = disk.stat(file).map_err(Error::io("look at", file))?.modified;
+    Ok(disk.now().min(stamped))
 }
 
 /// The leases of living processes; those of dead ones are removed, if that is wanted. The caller holds the repository's lock.

@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::names::BuildNameHasher;
 
 /// What an object takes beside its bytes: its name, its place in the tables, which grow by doubling and remember names that were
 /// driven out, and two allocations' heads. Changing it changes no format.
@@ -33,7 +35,7 @@ const SHARDS: usize = 16;
 /// Bytes of an object, for lack of better knowledge, by which the tables are laid out.
 const TYPICAL_LEN: u64 = 1024;
 
-type Objects = Cache<ContentHash, Arc<[u8]>, Weight>;
+type Objects = Cache<ContentHash, Arc<[u8]>, Weight, BuildNameHasher>;
 
 /// Decoded, verified objects by name. Any number of threads may use one.
 pub struct ObjectCache {
@@ -71,7 +73,7 @@ impl ObjectCache {
             .ok()
             .filter(|_| shared > 0);
         let objects = options.map(|options| {
-            let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
+            let (hasher, lifecycle) = (BuildNameHasher::default(), DefaultLifecycle::default());
             Cache::with_options(options, Weight, hasher, lifecycle)
         });
         Self { objects, capacity_bytes, hits: Counter::default(), misses: Counter::default() }
@@ -117,10 +119,10 @@ impl ObjectCache {
         Ok(bytes)
     }
 
-    /// Keeps an object that was verified, if there is room. O(1), and what is driven out.
-    pub fn insert(&self, hash: ContentHash, bytes: Arc<[u8]>) {
+    /// Keeps an object that was verified, if there is room. O(n), and what is driven out.
+    pub fn insert(&self, hash: ContentHash, bytes: &[u8]) {
         if let Some(objects) = &self.objects {
-            objects.insert(hash, bytes);
+            objects.insert(hash, bytes.into());
         }
     }
 
@@ -269,7 +271,7 @@ mod tests {
             let cache = ObjectCache::new(capacity);
             for number in 0..5000 {
                 let (name, bytes) = object(number, number as usize % 700);
-                cache.insert(name, bytes);
+                cache.insert(name, &bytes);
                 assert!(cache.stats().bytes <= capacity, "{:?}", cache.stats());
             }
             assert_eq!(cache.stats().capacity_bytes, capacity);
@@ -281,9 +283,9 @@ mod tests {
     fn an_object_that_would_not_fit_is_read_but_not_kept() {
         let cache = ObjectCache::new(1 << 20);
         let (small, bytes) = object(0, 100);
-        cache.insert(small, Arc::clone(&bytes));
+        cache.insert(small, &bytes);
         let (large, long) = object(1, 2 << 20);
-        cache.insert(large, Arc::clone(&long));
+        cache.insert(large, &long);
         assert_eq!(cache.fetch(&large), None);
         let read = cache.fetch_or_read(&large, || Ok::<_, ()>(long.to_vec()));
         assert_eq!(read, Ok(long));
@@ -308,7 +310,7 @@ mod tests {
     fn without_capacity_nothing_is_held_and_all_is_missed() {
         let cache = ObjectCache::new(0);
         let (name, bytes) = object(7, 100);
-        cache.insert(name, Arc::clone(&bytes));
+        cache.insert(name, &bytes);
         assert_eq!(cache.fetch(&name), None);
         assert_eq!(cache.fetch_or_read(&name, || Ok::<_, ()>(bytes.to_vec())), Ok(bytes));
         cache.remove(&name);
@@ -333,12 +335,12 @@ mod tests {
         let cache = ObjectCache::new(1 << 20);
         let wanted: Vec<_> = (0..500).map(|number| object(number, 256)).collect();
         for (name, bytes) in &wanted {
-            cache.insert(*name, Arc::clone(bytes));
+            cache.insert(*name, bytes);
         }
         // Five times what the cache can hold passes once, while the wanted are read now and then.
         for number in 0..12_000 {
             let (name, bytes) = object(1_000_000 + number, 256);
-            cache.insert(name, bytes);
+            cache.insert(name, &bytes);
             _ = cache.fetch(&wanted[number as usize % 500].0);
         }
         let left = wanted.iter().filter(|(name, _)| cache.fetch(name).is_some()).count();

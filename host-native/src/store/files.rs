@@ -151,7 +151,14 @@ impl FilesystemStore {
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => return Err(Error::io("write in", dir)(error)),
         }
-        let temporary = temporary(&*self.disk, dir, bytes, OBJECT_MODE, false)?;
+        let make = || temporary(&*self.disk, dir, bytes, OBJECT_MODE, false);
+        let temporary = match make() {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                self.disk.create_dir_all(dir).map_err(Error::io("write in", dir))?;
+                make()?
+            }
+            made => made?,
+        };
         let is_new = match linked(self.disk.link(&temporary, path)) {
             // A filesystem without hard links. Renaming may replace what another has just put, which is the same bytes.
             Err(error) if is_unlinkable(&error) => {

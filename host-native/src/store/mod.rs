@@ -7,6 +7,7 @@
 
 mod cache;
 mod files;
+mod names;
 mod segments;
 
 use std::fmt;
@@ -33,9 +34,9 @@ pub use segments::{Durability, SegmentStore};
 #[non_exhaustive]
 pub enum StoreKind {
     /// A file for each object.
-    #[default]
     Files,
     /// Objects one after another in segments, with an index.
+    #[default]
     Segments,
 }
 

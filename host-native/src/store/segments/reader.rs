@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cascow_core::frame::{Frame, FrameError};
+use cascow_core::frame::{self, Codec, Frame, FrameError};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::StoreError;
 
@@ -36,7 +36,8 @@ impl SegmentReader {
     /// As many of the bytes that an entry names as there are: none if the segment is gone.
     pub(super) fn read(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
         let Some(file) = self.file(entry.segment)? else { return Ok(Vec::new()) };
-        let failed = Error::io("read", entry.segment.path(&self.dir));
+        // The path is made for an error alone.
+        let failed = |error| Error::io("read", entry.segment.path(&self.dir))(error);
         let len = usize::try_from(entry.len).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
         // A length from a damaged index must be no reason to give up.
@@ -82,16 +83,27 @@ pub(super) fn open(
     kind: HashKind,
     hash: &ContentHash,
     entry: &Entry,
-    bytes: &[u8],
+    mut bytes: Vec<u8>,
     cache: &ObjectCache,
 ) -> Result<Vec<u8>, StoreError> {
     let fail = |error| StoreError::Frame { hash: *hash, error };
     let Some(within) = entry.within else {
-        let open = || codec::open(&Frame::parse(bytes)?, kind, hash);
-        return open().map_err(fail);
+        let frame = Frame::parse(&bytes).map_err(fail)?;
+        let is_bare = frame.codec() == Codec::Raw
+            && frame.raw_len() == (bytes.len() - frame::HEADER_LEN) as u64;
+        if !is_bare {
+            return codec::open(&frame, kind, hash).map_err(fail);
+        }
+        // The bytes are there already, behind the header.
+        let found = kind.hash(&bytes[frame::HEADER_LEN..]);
+        if found != *hash {
+            return Err(fail(FrameError::Mismatch { expected: *hash, found }));
+        }
+        bytes.drain(..frame::HEADER_LEN);
+        return Ok(bytes);
     };
     let block =
-        Block::parse(bytes).ok_or_else(|| fail(FrameError::Truncated { found: bytes.len() }))?;
+        Block::parse(&bytes).ok_or_else(|| fail(FrameError::Truncated { found: bytes.len() }))?;
     let decoded = block.decode().ok_or_else(|| fail(FrameError::Payload))?;
     let range = || {
         let start = usize::try_from(within).ok()?;
@@ -105,7 +117,7 @@ pub(super) fn open(
     if cache.stats().capacity_bytes > 0 {
         for (name, bytes) in block.split(&decoded) {
             if name != *hash && kind.hash(bytes) == name {
-                cache.insert(name, bytes.into());
+                cache.insert(name, bytes);
             }
         }
     }

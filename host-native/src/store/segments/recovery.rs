@@ -72,7 +72,12 @@ fn open_to_write(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, 
         lock.lock(Lock::Shared, true).map_err(failed("lock"))?;
         if let Some(index) = Index::open(disk, &index_dir, kind, Access::Write)? {
             for number in writer::list(disk, &segments)? {
-                take_over(disk, &segments, kind, &index, number)?;
+                match take_over(disk, &segments, kind, &index, number) {
+                    // A full disk, say. Readers find in the segment itself what the index does not name, and the next to open
+                    // the store tries again.
+                    Err(Error::Io { .. }) => {}
+                    taken => taken?,
+                }
             }
             return Ok(Opened { lock: Some(lock), index, is_writable: true });
         }

@@ -17,6 +17,7 @@ use super::recovery::{self, Opened};
 use super::tails::Tails;
 use super::writer::{SegmentNumber, SegmentWriter};
 use crate::disk::{Disk, DiskFile, LinuxDisk};
+use crate::store::names::{NameMap, NameSet};
 use crate::store::{CacheStats, ObjectCache};
 use crate::{Error, codec};
 
@@ -91,11 +92,11 @@ struct Gathered {
     /// All bytes of records gathered so far, in all segments.
     total: u64,
     /// Objects that the index does not name yet.
-    recent: HashMap<ContentHash, Appended>,
+    recent: NameMap<Appended>,
     /// Whether some of these take the place of damaged ones.
     mends: bool,
     /// Objects that it names, and that were put again.
-    hits: HashMap<ContentHash, Entry>,
+    hits: NameMap<Entry>,
 }
 
 impl Gathered {
@@ -507,18 +508,18 @@ impl SegmentStore {
     }
 
     /// The object that lies there, verified.
-    fn read(&self, hash: &ContentHash, place: &Place) -> Result<Vec<u8>, StoreError> {
+    fn read(&self, hash: &ContentHash, place: Place) -> Result<Vec<u8>, StoreError> {
         match place {
             Place::Gathered(entry, bytes) => {
-                reader::open(self.kind, hash, entry, bytes, &self.cache)
+                reader::open(self.kind, hash, &entry, bytes, &self.cache)
             }
-            Place::Segment(entry) => self.read_at(hash, entry),
+            Place::Segment(entry) => self.read_at(hash, &entry),
         }
     }
 
     pub(super) fn read_at(&self, hash: &ContentHash, entry: &Entry) -> Result<Vec<u8>, StoreError> {
         let bytes = self.reader.read(entry)?;
-        reader::open(self.kind, hash, entry, &bytes, &self.cache)
+        reader::open(self.kind, hash, entry, bytes, &self.cache)
     }
 
     /// An object, wherever it is, verified.
@@ -526,20 +527,22 @@ impl SegmentStore {
         let mut seen: Option<Entry> = None;
         for look in 1.. {
             let Some(place) = self.place(hash)? else { break };
-            let (Place::Gathered(entry, _) | Place::Segment(entry)) = &place;
+            let entry = match &place {
+                Place::Gathered(entry, _) | Place::Segment(entry) => *entry,
+            };
             if u64::from(entry.raw_len) > limit {
                 let error = FrameError::TooLong { declared: entry.raw_len.into(), limit };
                 return Err(StoreError::Frame { hash: *hash, error });
             }
-            match self.read(hash, &place) {
+            match self.read(hash, place) {
                 // What is found in a tail is there only if it can be read.
                 Err(StoreError::Frame { .. }) if entry.put_at == u32::MAX => break,
                 // The collector may have moved it.
                 Err(StoreError::Frame { .. })
-                    if look < LOOKS && seen.is_none_or(|seen| !seen.is_where(entry)) =>
+                    if look < LOOKS && seen.is_none_or(|seen| !seen.is_where(&entry)) =>
                 {
                     self.reader.forget(entry.segment);
-                    seen = Some(*entry);
+                    seen = Some(entry);
                 }
                 read => return read,
             }
@@ -602,7 +605,7 @@ impl SegmentStore {
         let mut block: Vec<(ContentHash, &[u8])> = Vec::new();
         let mut block_positions: Vec<usize> = Vec::new();
         let mut block_len = 0;
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = NameSet::default();
         for (position, (hash, bytes)) in names.iter().zip(objects).enumerate() {
             let mends = match known[position] {
                 Some(false) => continue,
@@ -767,7 +770,7 @@ impl ObjectStore for SegmentStore {
             return Err(StoreError::Frame { hash: *hash, error });
         }
         let bytes = self.find(hash, limit)?;
-        self.cache.insert(*hash, bytes.as_slice().into());
+        self.cache.insert(*hash, &bytes);
         Ok(bytes)
     }
 
@@ -776,7 +779,7 @@ impl ObjectStore for SegmentStore {
             None => Ok(false),
             // Of what is found in a tail, the header alone was believed.
             Some(place @ Place::Segment(entry)) if entry.put_at == u32::MAX => {
-                Ok(self.read(hash, &place).is_ok())
+                Ok(self.read(hash, place).is_ok())
             }
             Some(_) => Ok(true),
         }
