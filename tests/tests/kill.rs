@@ -254,5 +254,6 @@ fn what_killed_savers_acknowledged_stays_while_collectors_are_killed_too() {
     );
     // A machine on which nobody came to do anything has shown nothing.
     assert!(saved_trees > u64::from(REPOSITORY_ROUNDS), "{saved_trees} trees were acknowledged");
-    assert!(collections > REPOSITORY_ROUNDS / 20, "{collections} collections were done");
+    // Most collections are killed long before their end; those in between are not.
+    assert!(removed > 1000, "{removed} objects were removed");
 }
