@@ -152,15 +152,15 @@ fn fast_dir() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn saver(dir: &Path, seed: u32) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_save-snapshots"));
-    command.arg(dir).arg(seed.to_string()).stdout(Stdio::piped()).spawn().unwrap()
+fn user(dir: &Path, args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_use-repository"));
+    command.arg(dir).args(args).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-fn cascow(dir: &Path, args: &[&str]) -> Child {
+fn saving_program(dir: &Path, tree: &Path, label: &str) -> Child {
     let mut command = Command::new(program());
-    command.current_dir(dir).args(args).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
+    command.current_dir(dir).arg("save").arg(tree).args(["--label", label]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Kills the program unless it has ended; whether it had, and with success.
@@ -211,14 +211,13 @@ fn what_killed_savers_acknowledged_stays_while_collectors_are_killed_too() {
             fs::write(program_tree.path().join("file"), round.to_string()).unwrap();
             let seeds = (1..=SAVERS).map(|nth| round * SAVERS + nth);
             let savers: Vec<(u32, Child)> =
-                seeds.map(|seed| (seed, saver(dir.path(), seed))).collect();
+                seeds.map(|seed| (seed, user(dir.path(), &["save", &seed.to_string()]))).collect();
             let label = format!("p{round}");
-            let tree = program_tree.path().to_str().unwrap();
-            let saving = cascow(dir.path(), &["save", tree, "--label", &label]);
-            let collecting = cascow(dir.path(), &["gc", "--grace", "0"]);
-            // From the first steps of opening on; a collection alone waits for 20 ms.
+            let saving = saving_program(dir.path(), program_tree.path(), &label);
+            let collecting = user(dir.path(), &["collect"]);
+            // From the first steps of opening on.
             thread::sleep(Duration::from_micros(u64::from(round) * 7919 % 60_000));
-            collections += u32::from(killed_or_done(collecting));
+            collections += killed(collecting);
             for (seed, saver) in savers {
                 if let Some(last) = killed(saver).checked_sub(1) {
                     saved.trees.insert(seed, last);
@@ -255,5 +254,6 @@ fn what_killed_savers_acknowledged_stays_while_collectors_are_killed_too() {
     );
     // A machine on which nobody came to do anything has shown nothing.
     assert!(saved_trees > u64::from(REPOSITORY_ROUNDS), "{saved_trees} trees were acknowledged");
-    assert!(collections > REPOSITORY_ROUNDS / 20, "{collections} collections were done");
+    // Most collections are killed long before their end; those in between are not.
+    assert!(removed > 1000, "{removed} objects were removed");
 }
