@@ -280,11 +280,13 @@ fn timed(place: &Place, lines: Lines, dir: &Path) -> Cost {
 /// Builds our program as users have it, and says where it is.
 pub(crate) fn build() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target's");
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--locked", "--release", "--package", "cascow-native"])
+        .arg("--target-dir")
+        .arg(target)
         .status();
     assert!(status.expect("cargo runs").success(), "the program is built");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target's");
     target.join("release/cascow")
 }
 
