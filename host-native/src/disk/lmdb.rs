@@ -58,7 +58,12 @@ impl LmdbTable {
         if let Some(closing) = heed::env_closing_event(&dir) {
             closing.wait();
         }
+        let is_new = access == Access::Write && !dir.join(DATA_NAME).exists();
         let env = open_env(&dir, access)?;
+        if is_new {
+            // LMDB makes its files, and leaves their names to us.
+            std::fs::File::open(&dir)?.sync_all()?;
+        }
         // Before anything of it is read: that would be an access beyond the file's end.
         match missing_len(&env) {
             Ok(None) => {}

@@ -79,6 +79,11 @@ impl ObjectCache {
         Self { objects, capacity_bytes, hits: Counter::default(), misses: Counter::default() }
     }
 
+    /// Whether it can hold anything.
+    pub fn is_on(&self) -> bool {
+        self.objects.is_some()
+    }
+
     /// An object that is there. O(1); counted.
     pub fn fetch(&self, hash: &ContentHash) -> Option<Arc<[u8]>> {
         let found = self.objects.as_ref().and_then(|objects| objects.get(hash));
@@ -90,7 +95,7 @@ impl ObjectCache {
     }
 
     /// An object that is there, or as `read` finds it; then it is kept, unless it is removed meanwhile. Of several threads that
-    /// ask for the same object, one reads it. Counted. `read` must not use this cache.
+    /// ask for the same object, one reads it. Counted. `read` must not ask this cache.
     ///
     /// # Errors
     /// Those of `read`.

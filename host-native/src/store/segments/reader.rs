@@ -114,7 +114,7 @@ pub(super) fn open(
     if found != *hash {
         return Err(fail(FrameError::Mismatch { expected: *hash, found }));
     }
-    if cache.stats().capacity_bytes > 0 {
+    if cache.is_on() {
         for (name, bytes) in block.split(&decoded) {
             if name != *hash && kind.hash(bytes) == name {
                 cache.insert(name, bytes);

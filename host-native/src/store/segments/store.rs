@@ -41,7 +41,7 @@ const LISTED: usize = 4096;
 const LOOKS: usize = 3;
 
 /// Bytes of decoded objects that a store keeps unless told otherwise.
-const CACHE_LEN: u64 = 64 << 20;
+const CACHE_LEN: u64 = 16 << 20;
 
 /// When a put counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -757,16 +757,15 @@ impl ObjectStore for SegmentStore {
     }
 
     fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
-        if let Some(bytes) = self.cache.fetch(hash) {
-            if bytes.len() as u64 <= limit {
-                return Ok(bytes.to_vec());
-            }
-            let error = FrameError::TooLong { declared: bytes.len() as u64, limit };
-            return Err(StoreError::Frame { hash: *hash, error });
+        if !self.cache.is_on() {
+            return self.find(hash, limit);
         }
-        let bytes = self.find(hash, limit)?;
-        self.cache.insert(*hash, &bytes);
-        Ok(bytes)
+        let bytes = self.cache.fetch_or_read(hash, || self.find(hash, limit))?;
+        if bytes.len() as u64 <= limit {
+            return Ok(bytes.to_vec());
+        }
+        let error = FrameError::TooLong { declared: bytes.len() as u64, limit };
+        Err(StoreError::Frame { hash: *hash, error })
     }
 
     fn exists(&self, hash: &ContentHash) -> Result<bool, StoreError> {
@@ -785,14 +784,16 @@ impl ObjectStore for SegmentStore {
     fn delete(&self, hash: &ContentHash) -> Result<bool, StoreError> {
         self.check_writable()?;
         self.enter()?;
-        self.cache.remove(hash);
-        loop {
-            let Some(entry) = self.index.entry(hash)? else { return Ok(false) };
+        let mut was_there = false;
+        while let Some(entry) = self.index.entry(hash)? {
             // Put again meanwhile: the caller wants it gone all the same.
-            if self.index.remove(&[(*hash, entry)])? == [true] {
-                return Ok(true);
+            was_there = self.index.remove(&[(*hash, entry)])? == [true];
+            if was_there {
+                break;
             }
         }
+        self.cache.remove(hash);
+        Ok(was_there)
     }
 
     fn for_each(

@@ -29,8 +29,9 @@ const WINDOW: usize = 1 << 12;
 /// Bytes of objects that are moved at once.
 const MOVED_LEN: usize = 8 << 20;
 
-/// Marks after which the memory in which the index caches what was looked up is given back.
-const TRIMMED: u32 = 1 << 16;
+/// Marks after which the memory in which the index caches what was looked up is given back: the kernel maps sixteen pages for each
+/// one that is touched, so this is 32 MB at the most.
+const TRIMMED: u32 = 1 << 9;
 
 /// What is to be kept of a store of segments.
 #[derive(Debug)]
