@@ -166,7 +166,18 @@ pub fn write<S: ObjectStore + ?Sized>(
     state: &State,
     parent: Option<ContentHash>,
 ) -> Result<Written, RecordError> {
-    let kind = store.hash_kind();
+    let listing = write_listing(store, state)?;
+    write_record(store, state, state.root(store.hash_kind()), listing, parent)
+}
+
+/// Stores a state's listing: half of [`write()`], for a host that computes the root meanwhile. O(n) hashes.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_listing<S: ObjectStore + ?Sized>(
+    store: &S,
+    state: &State,
+) -> Result<(Blob, Added), RecordError> {
     let mut listing = BlobWriter::new(store);
     for (key, value) in state.iter() {
         let parts =
@@ -181,10 +192,23 @@ pub fn write<S: ObjectStore + ?Sized>(
             listing.write(part)?;
         }
     }
-    let (listing, mut added) = listing.finish()?;
-    let record =
-        SnapshotRecord { parent, root: state.root(kind), entries: state.len() as u64, listing };
-    let put = store.put(&encode(kind, &record))?;
+    Ok(listing.finish()?)
+}
+
+/// Stores the record of a state whose root and listing are known: the other half. A root that is not the state's makes a snapshot
+/// that nobody can read.
+///
+/// # Errors
+/// Whatever the store's `put` reports.
+pub fn write_record<S: ObjectStore + ?Sized>(
+    store: &S,
+    state: &State,
+    root: StateRoot,
+    (listing, mut added): (Blob, Added),
+    parent: Option<ContentHash>,
+) -> Result<Written, RecordError> {
+    let record = SnapshotRecord { parent, root, entries: state.len() as u64, listing };
+    let put = store.put(&encode(store.hash_kind(), &record))?;
     if let Some(bytes) = put.added {
         added += Added { objects: 1, bytes };
     }

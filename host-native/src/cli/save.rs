@@ -2,6 +2,7 @@
 //! `init`, `save`, `checkout`: directories into a repository and out of it.
 
 use std::path::{Path, PathBuf};
+use std::thread::{self, ScopedJoinHandle};
 
 use cascow_native::Error;
 use cascow_native::directory::{self, Known, Progress, ScanOptions};
@@ -41,13 +42,18 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
     bar.set_prefix("writing to the disk");
     let mut written = repository.write_snapshot(&scan.state, parent)?;
-    repository.publish(&written.snapshot, args.label.as_ref())?;
-    // Where nothing was read and nothing is gone, what was kept holds as it is.
-    if scan.read > 0 || scan.known.len() != known_files {
-        let stored = directory::store_known(repository, &dir, &scan.known, &written.snapshot);
-        if let Err(error) = stored {
-            output.message(&format!("the next save will read all files again: {error}"));
-        }
+    // Where nothing was read and nothing is gone, what was kept holds as it is. It counts only once the history names the
+    // snapshot, so it need not wait for that.
+    let is_changed = scan.read > 0 || scan.known.len() != known_files;
+    let store_known = || directory::store_known(repository, &dir, &scan.known, &written.snapshot);
+    let (stored, published) = thread::scope(|scope| {
+        let stored = is_changed.then(|| scope.spawn(store_known));
+        let published = repository.publish(&written.snapshot, args.label.as_ref());
+        (stored.map(ScopedJoinHandle::join), published)
+    });
+    published?;
+    if let Some(Ok(Err(error))) = stored {
+        output.message(&format!("the next save will read all files again: {error}"));
     }
     bar.finish_and_clear();
 
@@ -92,6 +98,8 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
             HumanBytes(written.added.bytes),
         )
     })?;
+    // The process is about to end: to take a large state apart entry by entry would be for nothing.
+    std::mem::forget((scan, options));
     Ok(Answer::Yes)
 }
 

@@ -26,10 +26,12 @@ mod lease;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::record::{self, SnapshotRecord, Written};
 use cascow_core::snapshot::State;
+use cascow_core::store::ObjectStore;
 
 use crate::Error;
 use crate::disk::{Access, Disk, DiskFile, LinuxDisk, Lock};
@@ -40,6 +42,9 @@ use lease::Lease;
 pub use collect::{Collect, CollectProgress, Collected, GRACE_SECS};
 pub use fsck::{Checked, DamagedLabel, DamagedObject, Fsck, FsckProgress, Mended};
 pub use labels::Label;
+
+/// Entries of a state whose root is worth a thread of its own: to start one takes as long as the hashes of a few hundred.
+const WORTH_A_THREAD: usize = 2048;
 
 /// The directory that a repository is, within the directory that it is for.
 pub const DIR_NAME: &str = ".cascow";
@@ -260,7 +265,17 @@ impl Repository {
         parent: Option<ContentHash>,
     ) -> Result<Written, Error> {
         self.lease()?;
-        let written = record::write(&self.store, state, parent)?;
+        let kind = self.store.hash_kind();
+        let (root, listing) = thread::scope(|scope| {
+            // The root takes about as long as the listing. A system that gives no more threads is worked with the one there is.
+            let root = (state.len() >= WORTH_A_THREAD)
+                .then(|| thread::Builder::new().spawn_scoped(scope, || state.root(kind)).ok())
+                .flatten();
+            let listing = record::write_listing(&self.store, state);
+            let root = root.and_then(|root| root.join().ok()).unwrap_or_else(|| state.root(kind));
+            (root, listing)
+        });
+        let written = record::write_record(&self.store, state, root, listing?, parent)?;
         self.store.sync()?;
         Ok(written)
     }
