@@ -9,8 +9,8 @@ use cascow_core::store::{ObjectStore, StoreError};
 
 use super::format::{self, Trust};
 use super::index::Entry;
+use super::number;
 use super::store::SegmentStore;
-use super::writer;
 use crate::Error;
 use crate::disk;
 use crate::store::{Damage, DamageKind, Repaired};
@@ -76,7 +76,7 @@ impl SegmentStore {
         self.enter()?;
         let wanted: HashSet<ContentHash> = damaged.iter().copied().collect();
         let mut copies: HashMap<ContentHash, Entry> = HashMap::new();
-        for number in writer::list(&*self.disk, &self.segments)? {
+        for number in number::list(&*self.disk, &self.segments)? {
             let path = number.path(&self.segments);
             format::scan(&*self.disk, &path, self.kind, 0, Trust::Nothing, &mut |found| {
                 if wanted.contains(&found.hash)

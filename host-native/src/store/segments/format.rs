@@ -37,7 +37,7 @@ use cascow_core::frame::{self, Frame};
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 
 use super::index::Entry;
-use super::writer::SegmentNumber;
+use super::number::SegmentNumber;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::{Error, codec};
 

@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 
-use super::writer::SegmentNumber;
+use super::number::SegmentNumber;
 use crate::Error;
 use crate::disk::{Access, Disk, Table, TableWriter};
 

@@ -27,6 +27,7 @@
 mod check;
 mod format;
 mod index;
+mod number;
 mod reader;
 mod recovery;
 mod store;

@@ -12,7 +12,7 @@ use cascow_core::store::StoreError;
 
 use super::format::Block;
 use super::index::Entry;
-use super::writer::SegmentNumber;
+use super::number::SegmentNumber;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::store::ObjectCache;
 use crate::{Error, codec};

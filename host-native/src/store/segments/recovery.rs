@@ -15,7 +15,8 @@ use cascow_core::hash::{ContentHash, HashKind};
 
 use super::format::{self, HEADER_LEN, Trust};
 use super::index::{Appended, DAMAGED, Index};
-use super::writer::{self, SegmentNumber};
+use super::number::{self, SegmentNumber};
+use super::writer;
 use crate::Error;
 use crate::disk::{Access, Disk, DiskFile, Lock};
 
@@ -71,7 +72,7 @@ fn open_to_write(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, 
     for _ in 0..WAITS {
         lock.lock(Lock::Shared, true).map_err(failed("lock"))?;
         if let Some(index) = Index::open(disk, &index_dir, kind, Access::Write)? {
-            for number in writer::list(disk, &segments)? {
+            for number in number::list(disk, &segments)? {
                 match take_over(disk, &segments, kind, &index, number) {
                     // A full disk, say. Readers find in the segment itself what the index does not name, and the next to open
                     // the store tries again.
@@ -183,7 +184,7 @@ fn rebuild(
     remove_dir(disk, &new)?;
     disk.create_dir_all(&new).map_err(Error::io("create", &new))?;
     let index = Index::create(disk, &new, kind)?;
-    for number in writer::list(disk, segments)? {
+    for number in number::list(disk, segments)? {
         enter(disk, segments, kind, &index, number)?;
     }
     drop(index);

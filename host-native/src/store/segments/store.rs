@@ -12,10 +12,11 @@ use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 
 use super::format::{self, BLOCK_MOST_LEN, BLOCK_MOST_OBJECTS, Placed, Record};
 use super::index::{Appended, Entry, Index, is_stale};
+use super::number::SegmentNumber;
 use super::reader::{self, SegmentReader};
 use super::recovery::{self, Opened};
 use super::tails::Tails;
-use super::writer::{SegmentNumber, SegmentWriter};
+use super::writer::SegmentWriter;
 use crate::disk::{Disk, DiskFile, LinuxDisk};
 use crate::store::names::{NameMap, NameSet};
 use crate::store::{CacheStats, ObjectCache};

@@ -17,9 +17,10 @@ use cascow_core::store::StoreError;
 
 use super::format::{self, Trust};
 use super::index::Entry;
+use super::number::{self, SegmentNumber};
 use super::recovery;
 use super::store::SegmentStore;
-use super::writer::{self, SegmentNumber};
+use super::writer;
 use crate::Error;
 use crate::store::{Marks, Sweep, Swept};
 
@@ -152,7 +153,7 @@ impl SegmentStore {
 
     /// Moves what lives out of segments of which less than half does, and retires them.
     fn rewrite_segments(&self) -> Result<(), Error> {
-        for number in writer::list(&*self.disk, &self.segments)? {
+        for number in number::list(&*self.disk, &self.segments)? {
             let Some(state) = self.index.segment(number)? else { continue };
             let is_worth_it = state.live_bytes < state.indexed / 2 && state.retired_at == 0;
             if !is_worth_it || state.is_dead {
@@ -196,7 +197,7 @@ impl SegmentStore {
 
     /// Removes segments that were retired before the oldest lease began.
     fn remove_segments(&self, sweep: &Sweep) -> Result<(), Error> {
-        for number in writer::list(&*self.disk, &self.segments)? {
+        for number in number::list(&*self.disk, &self.segments)? {
             let Some(state) = self.index.segment(number)? else { continue };
             let is_leased =
                 sweep.leases_since.is_some_and(|start| u64::from(state.retired_at) >= start);

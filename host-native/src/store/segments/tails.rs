@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cascow_core::hash::{ContentHash, HashKind};
 
 use super::format::{self, Trust};
 use super::index::{Entry, Index};
-use super::writer::{self, SegmentNumber};
+use super::number::{self, SegmentNumber};
 use crate::Error;
 use crate::disk::{Access, Disk};
 
@@ -43,9 +43,7 @@ impl Tails {
         ours: Option<SegmentNumber>,
         hash: &ContentHash,
     ) -> Result<Option<Entry>, Error> {
-        // Whoever panicked with the lock left entries that are right.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.look(disk, segments, kind, index, ours)?;
+        let known = self.look(disk, segments, kind, index, ours)?;
         Ok(known.entries.get(hash).copied())
     }
 
@@ -58,28 +56,27 @@ impl Tails {
         index: &Index,
         ours: Option<SegmentNumber>,
     ) -> Result<Vec<(ContentHash, Entry)>, Error> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.look(disk, segments, kind, index, ours)?;
+        let known = self.look(disk, segments, kind, index, ours)?;
         Ok(known.entries.iter().map(|(hash, entry)| (*hash, *entry)).collect())
     }
-}
 
-impl Known {
     /// Reads what was appended since the last look.
     fn look(
-        &mut self,
+        &self,
         disk: &dyn Disk,
         segments: &Path,
         kind: HashKind,
         index: &Index,
         ours: Option<SegmentNumber>,
-    ) -> Result<(), Error> {
-        let Self { ends, indexed, entries } = self;
+    ) -> Result<MutexGuard<'_, Known>, Error> {
+        // Whoever panicked with the lock left entries that are right.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { ends, indexed, entries } = &mut *known;
         if entries.len() > MOST {
             *entries = HashMap::new();
             ends.clear();
         }
-        let mut numbers = writer::list(disk, segments)?;
+        let mut numbers = number::list(disk, segments)?;
         numbers.retain(|number| Some(*number) != ours);
         let states = index.segments(&numbers)?;
         let now = numbers
@@ -114,6 +111,6 @@ impl Known {
             })?;
             ends.insert(number, end);
         }
-        Ok(())
+        Ok(known)
     }
 }

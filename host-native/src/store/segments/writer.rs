@@ -9,6 +9,7 @@ use cascow_core::hash::HashKind;
 
 use super::format::{HEADER_LEN, header};
 use super::index::Index;
+use super::number::{self, SegmentNumber};
 use crate::Error;
 use crate::disk::{Access, Disk, DiskFile, Lock};
 
@@ -22,28 +23,6 @@ const CANDIDATES: usize = 16;
 
 /// Permissions of segments: the user's mask takes away what it must.
 const MODE: u32 = 0o666;
-
-/// A segment's number, which names its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct SegmentNumber(pub(super) u32);
-
-impl SegmentNumber {
-    pub(super) fn path(self, dir: &Path) -> PathBuf {
-        dir.join(format!("{:08x}", self.0))
-    }
-}
-
-/// The segments in a directory, ascending.
-pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentNumber>, Error> {
-    let mut numbers = Vec::new();
-    for name in disk.list(dir).map_err(Error::io("list", dir))? {
-        // What does not bear a name of ours is not ours.
-        let Some(name) = name.to_str().filter(|name| name.len() == 8) else { continue };
-        numbers.extend(u32::from_str_radix(name, 16).ok().map(SegmentNumber));
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
-}
 
 /// Makes a segment's bytes survive a loss of power, and the names of all.
 pub(super) fn sync(disk: &dyn Disk, dir: &Path, number: SegmentNumber) -> Result<(), Error> {
@@ -98,7 +77,7 @@ impl SegmentWriter {
         index: &Index,
         recover: &dyn Fn(SegmentNumber) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let numbers = list(&**disk, dir)?;
+        let numbers = number::list(&**disk, dir)?;
         for number in numbers.iter().rev().take(CANDIDATES) {
             if let Some(writer) = Self::resume(disk, dir, kind, index, recover, *number)? {
                 return Ok(writer);
