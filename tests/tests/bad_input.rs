@@ -419,6 +419,23 @@ fn a_full_disk_fails_the_save_and_leaves_what_was_saved() {
 }
 
 #[test]
+fn a_repository_on_a_medium_that_takes_no_writes_is_read_and_refuses_the_rest() {
+    let script = r#"
+        mkdir tree; echo first > tree/file
+        "$CASCOW" init small; "$CASCOW" --repo small save tree --label first
+        mount -o remount,ro small
+        for command in log 'ls first' stats fsck 'diff first first'; do "$CASCOW" --repo small $command; done
+        test "$("$CASCOW" --repo small cat first file)" = first
+        "$CASCOW" --repo small checkout first out; cmp tree/file out/file
+        for command in 'save tree' 'object put tree/file' 'label x first' gc 'run first -- true'; do
+            code=0; "$CASCOW" --repo small $command 2> error || code=$?
+            test $code = 5; test $(wc -l < error) = 1; grep -q 'Read-only file system' error
+        done"#;
+    let test = "a_repository_on_a_medium_that_takes_no_writes_is_read_and_refuses_the_rest";
+    with_small_disk(test, 4096, script);
+}
+
+#[test]
 fn a_full_disk_fails_the_checkout_and_leaves_nothing() {
     let script = r#"
         mkdir tree; echo a > tree/a; head -c 8000000 /dev/urandom > tree/big

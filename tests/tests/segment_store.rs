@@ -11,7 +11,9 @@ use std::thread;
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::{ObjectStore, StoreError};
 use cascow_native::Error;
-use cascow_native::store::{Durability, SegmentStore};
+use cascow_native::disk::Disk;
+use cascow_native::store::{Durability, Marks, SegmentStore, Store, Sweep};
+use cascow_tests::simulated::{Outage, SimulatedDisk};
 use cascow_tests::store_conformance::conforms;
 
 const KIND: HashKind = HashKind::Sha256;
@@ -369,4 +371,113 @@ fn many_threads_put_get_and_delete_through_one_store() {
     let store = open(dir.path());
     holds(&store, 0..159);
     assert_eq!(listed(&store).len(), 159);
+}
+
+/// Marks every fourth object of the store, has the rest removed, and gives back what space that leaves.
+fn collect(store: &Store, numbers: std::ops::Range<u32>) {
+    let mut marks = store.marks().unwrap();
+    for number in numbers.step_by(4) {
+        marks.mark(&KIND.hash(&object(number))).unwrap();
+    }
+    store.sweep(&marks, &Sweep { before: u64::MAX, dry_run: false }).unwrap();
+    store.give_back(None).unwrap();
+}
+
+#[test]
+fn what_the_collector_moved_survives_a_loss_of_power_also_where_it_filled_segments() {
+    let machine = SimulatedDisk::new(1_700_000_000);
+    let dir = Path::new("/store");
+    let disk = machine.process();
+    disk.create_dir_all(dir).unwrap();
+    let open = |machine: &std::sync::Arc<SimulatedDisk>| {
+        let store = SegmentStore::open_on(machine.process(), KIND, dir, Durability::Batch);
+        store.unwrap().with_segment_len(4096).with_cache(0)
+    };
+    let numbers = 0..120;
+    for part in 0..12 {
+        let store = open(&machine);
+        put(&store, part * 10..part * 10 + 10);
+        store.sync().unwrap();
+    }
+    disk.sync_all(Path::new("/")).unwrap();
+    let before = disk.list(&dir.join("segments")).unwrap();
+    assert!(before.len() > 5, "{} segments", before.len());
+    let store = Store::Segments(Box::new(open(&machine)));
+    collect(&store, numbers.clone());
+    let after = disk.list(&dir.join("segments")).unwrap();
+    assert!(before.iter().filter(|name| after.contains(name)).count() < before.len() / 2);
+
+    // Whatever is not synced may be lost: of the moved objects, nothing.
+    let mut outage = Outage::new(20_260_714, 200);
+    outage.strike(&machine, 0, &mut |left| {
+        let store = open(left);
+        for number in numbers.clone().step_by(4) {
+            let bytes = object(number);
+            assert!(store.get(&KIND.hash(&bytes)).unwrap() == bytes, "object {number}");
+        }
+    });
+    assert!(outage.machines() > 0);
+    // And whoever opens the store next has nothing left to enter: an object that is removed now stays removed.
+    let gone = KIND.hash(&object(4));
+    assert!(store.delete(&gone).unwrap());
+    drop(store);
+    assert!(!open(&machine).exists(&gone).unwrap());
+}
+
+#[test]
+fn what_is_put_into_a_store_whose_segment_was_cut_off_is_found_by_others() {
+    let dir = tempfile::tempdir().unwrap();
+    put(&open(dir.path()), 0..20);
+    let segment = segments(dir.path()).remove(0);
+    File::options().write(true).open(&segment).unwrap().set_len(100).unwrap();
+    let writer = open(dir.path());
+    put(&writer, 100..101);
+    writer.sync().unwrap();
+    holds(&open(dir.path()), 100..101);
+    // As if the writer had been killed.
+    std::mem::forget(writer);
+    holds(&open(dir.path()), 100..101);
+}
+
+#[test]
+fn an_object_that_was_deleted_does_not_come_back_with_its_neighbours() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = [b"one text, ".repeat(200), b"another text, ".repeat(200)];
+    let store = open(dir.path());
+    let puts = store.put_many(&[&texts[0], &texts[1]]).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert!(store.delete(&puts[0].hash).unwrap());
+    assert!(store.get(&puts[1].hash).unwrap() == texts[1]);
+    assert!(matches!(store.get(&puts[0].hash), Err(StoreError::Missing { .. })));
+}
+
+#[test]
+fn damage_is_found_though_another_copy_of_the_object_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts: Vec<Vec<u8>> =
+        (0..3_u8).map(|n| [b'a' + n; 9].repeat(100 + usize::from(n))).collect();
+    // Two processes put the same object into a block each; the index names one of the two.
+    let (first, second) = (open(dir.path()), open(dir.path()));
+    first.put_many(&[&texts[0], &texts[1]]).unwrap();
+    second.put_many(&[&texts[0], &texts[2]]).unwrap();
+    drop(second);
+    drop(first);
+    let store = Store::Segments(Box::new(open(dir.path())));
+    let mut found = Vec::new();
+    store.check(&mut |damage| found.push(damage)).unwrap();
+    assert_eq!(found, []);
+    // One block after the other is damaged: whichever is named, it is told once.
+    let hash = KIND.hash(&texts[0]);
+    let mut told = 0;
+    for path in segments(dir.path()) {
+        let whole = fs::read(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[0xff; 40], whole.len() as u64 - 40).unwrap();
+        let mut found = Vec::new();
+        store.check(&mut |damage| found.push(damage.hash)).unwrap();
+        told += usize::from(found.contains(&hash));
+        file.write_all_at(&whole, 0).unwrap();
+    }
+    assert_eq!(told, 1);
 }

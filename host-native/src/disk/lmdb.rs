@@ -207,13 +207,9 @@ fn open_env(dir: &Path, access: Access) -> io::Result<Env> {
         Access::Read => EnvFlags::READ_ONLY,
     };
     match open_env_with(dir, flags) {
-        // Where not even the lock file can be made, nobody writes.
+        // On a medium that takes no writes there can be no lock.
         Err(error)
-            if access == Access::Read
-                && matches!(
-                    error.kind(),
-                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-                ) =>
+            if access == Access::Read && error.kind() == io::ErrorKind::ReadOnlyFilesystem =>
         {
             open_env_with(dir, flags | EnvFlags::NO_LOCK)
         }
@@ -227,7 +223,8 @@ fn open_env_with(dir: &Path, flags: EnvFlags) -> io::Result<Env> {
     for map_len in MAP_LENS {
         let mut options = EnvOpenOptions::new();
         options.map_size(map_len).max_readers(MOST_READERS);
-        // SAFETY: the file is changed by LMDB alone, under its own locks, or on a medium that nobody writes to; that it is as
+        // SAFETY: the file is changed by LMDB alone, under its own locks, or lies on a medium that takes no writes here and must not be written to from
+        // elsewhere meanwhile, which the design document says; that it is as
         // long as it says is looked at before anything of it is read. It is opened once in a process: `OPEN` is held, and
         // `LmdbTable` keeps the environment. No flag is used that gives up LMDB's guarantees.
         let opened = unsafe { options.flags(flags).open(dir) };

@@ -159,7 +159,7 @@ impl Repository {
 
         (reach.visitor().observe)(CollectProgress::Marked);
         let mut rounds = 0;
-        let (snapshots_kept, snapshots_removed, leases_since) = loop {
+        let (snapshots_kept, snapshots_removed) = loop {
             let lock = self.lock()?;
             let roots = self.roots(!how.dry_run)?;
             // A process whose clock is behind may have begun since.
@@ -188,12 +188,19 @@ impl Repository {
                 history::remove(&*self.disk, &self.history_path(), &condemned)?;
             }
             let (all, removed) = (roots.history.len() as u64, condemned.len() as u64);
-            break (all - removed, removed, roots.leases.since);
+            break (all - removed, removed);
         };
         let Marking { marks, observe, missing, .. } = reach.into_visitor();
         observe(CollectProgress::Sweeping);
-        let sweep = Sweep { before, leases_since, dry_run: how.dry_run };
+        let sweep = Sweep { before, dry_run: how.dry_run };
         let swept = self.store.sweep(&marks, &sweep)?;
+        if !how.dry_run {
+            // Whoever began since may have found again what was still there then.
+            let lock = self.lock()?;
+            let leases = lease::list(&*self.disk, &self.leases_dir(), false)?;
+            drop(lock);
+            self.store.give_back(leases.since)?;
+        }
         Ok(Collected { snapshots_kept, snapshots_removed, swept, missing })
     }
 

@@ -196,11 +196,13 @@ impl Repository {
             damaged.insert(damage.hash, damage.what);
         })?;
 
+        // Labels first: what one names is in the history before it.
+        let labels = self.readable_labels()?;
         let found = history::read(&*self.disk, &self.history_path())?;
         checked.torn_bytes = found.torn as u64;
         let mut snapshots = found.names;
         let mut known: BTreeSet<ContentHash> = snapshots.iter().copied().collect();
-        for (label, named) in self.readable_labels()? {
+        for (label, named) in labels {
             match named {
                 Ok(snapshot) if known.contains(&snapshot) => {}
                 Ok(snapshot) => checked.labels.push(DamagedLabel {
@@ -298,8 +300,25 @@ impl Repository {
             history::remove(&*self.disk, &self.history_path(), &Default::default())?;
         }
         for damaged in &mut checked.labels {
+            // Somebody may have set it right meanwhile, or taken it away.
+            let now =
+                self.readable_labels()?.into_iter().find(|(label, _)| *label == damaged.label);
+            let named = match now {
+                Some((_, Ok(snapshot))) => Some(snapshot),
+                Some((_, Err(_))) => None,
+                None => {
+                    damaged.mended = Some(Mended::Recovered);
+                    continue;
+                }
+            };
+            if named
+                .is_some_and(|snapshot| self.snapshots().is_ok_and(|all| all.contains(&snapshot)))
+            {
+                damaged.mended = Some(Mended::Recovered);
+                continue;
+            }
             // A snapshot that is whole, though the history lost it, is entered again.
-            if let Some(snapshot) = damaged.snapshot
+            if let Some(snapshot) = named
                 && self.is_whole(&snapshot)?
             {
                 history::append(&*self.disk, &self.history_path(), &snapshot)?;

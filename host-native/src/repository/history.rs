@@ -80,11 +80,11 @@ pub(super) fn append(disk: &dyn Disk, path: &Path, snapshot: &ContentHash) -> Re
         return write(disk, path, names.iter());
     }
     let file = disk.open(path, Access::Write).map_err(Error::io("open", path))?;
-    if !names.contains(snapshot) {
-        let end = (HEADER.len() + names.len() * HASH_LEN) as u64;
-        file.write_all_at(snapshot.as_bytes(), end).map_err(Error::io("write", path))?;
-    }
-    // One that is there, too: who wrote it may have been killed before it was synced.
+    // One that is there is written again: who wrote it may have been killed before it was synced, or the sync may have failed,
+    // and only what is written anew is sure to be synced.
+    let position = names.iter().position(|name| name == snapshot).unwrap_or(names.len());
+    let at = (HEADER.len() + position * HASH_LEN) as u64;
+    file.write_all_at(snapshot.as_bytes(), at).map_err(Error::io("write", path))?;
     file.sync().map_err(Error::io("sync", path))
 }
 

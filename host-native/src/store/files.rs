@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cascow_core::frame::{Frame, FrameError, HEADER_LEN, MAX_OBJECT_LEN};
 use cascow_core::hash::{ContentHash, HashKind};
@@ -40,6 +41,8 @@ pub struct FilesystemStore {
     disk: Arc<dyn Disk>,
     kind: HashKind,
     dir: PathBuf,
+    /// A sync failed: what is on the disk is not known any more.
+    has_failed: AtomicBool,
 }
 
 impl FilesystemStore {
@@ -50,7 +53,7 @@ impl FilesystemStore {
 
     /// The store in an existing directory of a disk.
     pub fn open_on(disk: Arc<dyn Disk>, kind: HashKind, dir: impl Into<PathBuf>) -> Self {
-        Self { disk, kind, dir: dir.into() }
+        Self { disk, kind, dir: dir.into(), has_failed: AtomicBool::new(false) }
     }
 
     /// Makes everything put so far survive a loss of power. One `syncfs`, whatever the number of objects.
@@ -58,7 +61,16 @@ impl FilesystemStore {
     /// # Errors
     /// [`Error::Io`] if the disk fails.
     pub fn sync(&self) -> Result<(), Error> {
-        self.disk.sync_all(&self.dir).map_err(Error::io("sync", &self.dir))
+        if self.has_failed.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable(format!(
+                "the disk below {:?} failed to keep what was written; open the repository again",
+                self.dir
+            )));
+        }
+        let synced = self.disk.sync_all(&self.dir).map_err(Error::io("sync", &self.dir));
+        // The kernel may have dropped what it could not write: that the next sync succeeds would prove nothing.
+        self.has_failed.fetch_or(synced.is_err(), Ordering::Relaxed);
+        synced
     }
 
     fn path(&self, hash: &ContentHash) -> PathBuf {

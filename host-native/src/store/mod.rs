@@ -114,8 +114,6 @@ impl Marks for StoreMarks<'_> {
 pub struct Sweep {
     /// Only objects that were put last before this, in seconds since 1970.
     pub before: u64,
-    /// When the oldest process that is at work began; `None` if none is.
-    pub leases_since: Option<u64>,
     /// Whether to count only.
     pub dry_run: bool,
 }
@@ -266,6 +264,19 @@ impl Store {
             (Self::Files(store), MarksOf::Files(marks)) => store.sweep(marks, sweep),
             (Self::Segments(store), MarksOf::Segments(marks)) => store.sweep(marks, sweep),
             _ => Err(Error::Misuse("these are the marks of another store".to_owned())),
+        }
+    }
+
+    /// Gives back the space of what earlier sweeps removed, unless a process that is at work may still name it: `leases_since` is
+    /// when the oldest of those began, looked up after the sweep.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn give_back(&self, leases_since: Option<u64>) -> Result<(), Error> {
+        match self {
+            // A file is gone as soon as it is removed.
+            Self::Files(_) => Ok(()),
+            Self::Segments(store) => store.give_back(leases_since),
         }
     }
 

@@ -9,7 +9,8 @@ use cascow_core::store::{ObjectStore, StoreError};
 
 use super::format::{self, Trust};
 use super::index::Entry;
-use super::number;
+use super::number::{self, SegmentNumber};
+use super::reader::DecodedBlock;
 use super::store::SegmentStore;
 use crate::Error;
 use crate::disk;
@@ -26,6 +27,7 @@ impl SegmentStore {
             self.enter()?;
         }
         let (mut last, mut count) = (None, 0);
+        let mut block = CheckedBlock::default();
         loop {
             let mut entries = self.index.entries_after(last, WINDOW)?;
             let Some((name, _)) = entries.last() else { break };
@@ -33,7 +35,9 @@ impl SegmentStore {
             count += entries.len() as u64;
             entries.sort_unstable_by_key(|(_, entry)| (entry.segment, entry.offset, entry.within));
             for (hash, entry) in &entries {
-                self.check_one(hash, entry, found)?;
+                if !block.holds(self, hash, entry)? {
+                    self.check_one(hash, entry, found)?;
+                }
             }
             self.index.trim();
         }
@@ -46,10 +50,6 @@ impl SegmentStore {
         entry: &Entry,
         found: &mut dyn FnMut(Damage),
     ) -> Result<(), Error> {
-        // Members of one block follow each other: the first has decoded and verified the others.
-        if entry.within.is_some_and(|within| within > 0) && self.cache.fetch(hash).is_some() {
-            return Ok(());
-        }
         match self.read_at(hash, entry) {
             Ok(_) => Ok(()),
             Err(StoreError::Frame { error, .. }) => {
@@ -108,5 +108,40 @@ impl SegmentStore {
         repaired.recovered.sort_unstable();
         repaired.quarantined.sort_unstable();
         Ok(repaired)
+    }
+}
+
+/// The block that was read last, since its objects follow each other.
+#[derive(Default)]
+struct CheckedBlock {
+    /// Where it is.
+    place: Option<(SegmentNumber, u32)>,
+    /// Its objects that have their names, by where they begin.
+    whole: HashMap<u32, ContentHash>,
+}
+
+impl CheckedBlock {
+    /// Whether an object is in a block, and whole.
+    fn holds(
+        &mut self,
+        store: &SegmentStore,
+        hash: &ContentHash,
+        entry: &Entry,
+    ) -> Result<bool, Error> {
+        let Some(within) = entry.within else { return Ok(false) };
+        if self.place != Some((entry.segment, entry.offset)) {
+            self.place = Some((entry.segment, entry.offset));
+            self.whole.clear();
+            if let Some(block) = DecodedBlock::new(store.reader.read(entry)?) {
+                let mut start = 0_u32;
+                for (name, bytes) in block.objects() {
+                    if store.kind.hash(bytes) == name {
+                        self.whole.insert(start, name);
+                    }
+                    start = start.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+                }
+            }
+        }
+        Ok(self.whole.get(&within) == Some(hash))
     }
 }

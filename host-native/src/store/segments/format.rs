@@ -60,6 +60,10 @@ pub(super) const BLOCK_MOST_LEN: usize = 128 << 10;
 /// Most objects in a block. Readers refuse more.
 pub(super) const BLOCK_MOST_OBJECTS: usize = 64;
 
+/// Bytes of a block's record, at most: it is a block only where that is shorter than its objects.
+pub(super) const BLOCK_RECORD_MOST_LEN: usize =
+    BLOCK_HEADER_LEN + BLOCK_MOST_OBJECTS * MEMBER_LEN + BLOCK_MOST_LEN;
+
 /// Bytes read at once by a scan.
 const WINDOW: usize = 1 << 20;
 
@@ -83,11 +87,11 @@ fn foreign(found: [u8; HEADER_LEN], kind: HashKind) -> Option<&'static str> {
         .then_some("a segment with another hash function than the repository's")
 }
 
-/// An object within a record that was appended to a batch.
+/// An object within a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
     pub(super) hash: ContentHash,
-    /// From the batch's beginning.
+    /// From the record's beginning.
     pub(super) offset: usize,
     pub(super) len: u32,
     pub(super) within: Option<u32>,
@@ -99,7 +103,7 @@ pub(super) struct Placed {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) bytes: Vec<u8>,
-    /// Its objects, placed as in a batch that begins with it.
+    /// Its objects.
     pub(super) objects: Vec<Placed>,
 }
 
@@ -202,8 +206,9 @@ impl<'a> Block<'a> {
     }
 
     /// Names and lengths.
-    fn objects(&self) -> impl ExactSizeIterator<Item = (ContentHash, usize)> {
-        self.members.iter().map(|member| {
+    fn objects(&self) -> impl ExactSizeIterator<Item = (ContentHash, usize)> + use<'a> {
+        let members = self.members;
+        members.iter().map(|member| {
             let (hash, len) = member.split_at(HASH_LEN);
             // UNWRAP: a member is a hash and four bytes, which `parse` has read.
             let hash = hash.try_into().expect("a member begins with a hash");
@@ -220,7 +225,7 @@ impl<'a> Block<'a> {
     pub(super) fn split<'b>(
         &self,
         decoded: &'b [u8],
-    ) -> impl Iterator<Item = (ContentHash, &'b [u8])> {
+    ) -> impl Iterator<Item = (ContentHash, &'b [u8])> + use<'a, 'b> {
         let mut rest = decoded;
         self.objects().map_while(move |(hash, len)| {
             let (object, after) = rest.split_at_checked(len)?;
@@ -405,7 +410,7 @@ impl Window<'_> {
         found: &mut Vec<Found>,
     ) -> Result<Option<usize>, Error> {
         // A block is never longer than what it holds: what only looks like one must not cost more.
-        if len > BLOCK_HEADER_LEN + BLOCK_MOST_OBJECTS * MEMBER_LEN + BLOCK_MOST_LEN {
+        if len > BLOCK_RECORD_MOST_LEN - RECORD_START_LEN {
             return Ok(None);
         }
         let record_len = RECORD_START_LEN + len;

@@ -295,14 +295,14 @@ impl Index {
     }
 
     /// Names what was appended to a segment up to `indexed` and what was put again, in one transaction, at the time `now`. The
-    /// segment's bytes are synced. O(k log n).
+    /// segment's bytes are synced. Says of one of those put again that it is gone, if any is. O(k log n).
     pub(super) fn publish(
         &self,
         segment: Option<(SegmentNumber, u64, u32)>,
         appended: &[(ContentHash, Appended)],
         hits: &[(ContentHash, Entry)],
         now: u32,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<ContentHash>, Error> {
         let mut lost = None;
         self.write(&mut |txn| {
             let mut states = States::default();
@@ -348,12 +348,7 @@ impl Index {
             }
             states.write(txn)
         })?;
-        match lost {
-            None => Ok(()),
-            Some(hash) => Err(Error::Unavailable(format!(
-                "object {hash} was collected while it was put again; do what was done once more"
-            ))),
-        }
+        Ok(lost)
     }
 
     /// Takes entries away that are still as they were seen. Says how many went.
@@ -377,8 +372,6 @@ impl Index {
     }
 
     /// Names new places of objects whose entries still name the old ones. The new segment's bytes are synced.
-    ///
-    /// Up to where that is indexed stays as it is: its writer says so with the next batch.
     pub(super) fn relocate(&self, moves: &[(ContentHash, Entry, Entry)]) -> Result<(), Error> {
         self.write(&mut |txn| {
             let mut states = States::default();

@@ -13,7 +13,7 @@
 //! # Guarantees
 //!
 //! * A change is published in this order: bytes are appended to a segment, the segment is synced, the index names them. So the
-//!   index never names what a loss of power could take, and what was not published is not there.
+//!   index never names what a loss of power could take.
 //! * A writing process appends to a segment of its own, under a kernel lock that vanishes with it. What a killed one left
 //!   half-written is stepped over: the next writer appends behind it, and nobody reads it.
 //! * Every read decodes within a bound and compares the hash.

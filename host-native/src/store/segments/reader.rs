@@ -10,11 +10,10 @@ use cascow_core::frame::{self, Codec, Frame, FrameError};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::store::StoreError;
 
-use super::format::Block;
+use super::format::{BLOCK_RECORD_MOST_LEN, Block};
 use super::index::Entry;
 use super::number::SegmentNumber;
 use crate::disk::{Access, Disk, DiskFile};
-use crate::store::ObjectCache;
 use crate::{Error, codec};
 
 /// A process may hold 1,024 open files on most systems, and has others to open.
@@ -38,9 +37,15 @@ impl SegmentReader {
         let Some(file) = self.file(entry.segment)? else { return Ok(Vec::new()) };
         // The path is made for an error alone.
         let failed = |error| Error::io("read", entry.segment.path(&self.dir))(error);
-        let len = usize::try_from(entry.len).unwrap_or(usize::MAX);
+        // No more than such an object can take, whatever a damaged index says.
+        let most = match entry.within {
+            Some(_) => BLOCK_RECORD_MOST_LEN,
+            None => usize::try_from(entry.raw_len)
+                .unwrap_or(usize::MAX)
+                .saturating_add(frame::HEADER_LEN),
+        };
+        let len = usize::try_from(entry.len).unwrap_or(usize::MAX).min(most);
         let mut bytes = Vec::new();
-        // A length from a damaged index must be no reason to give up.
         if bytes.try_reserve_exact(len).is_err() {
             return Err(failed(std::io::Error::from(ErrorKind::OutOfMemory)));
         }
@@ -77,49 +82,63 @@ impl SegmentReader {
     }
 }
 
-/// The object of this name in the bytes that its entry names: decoded, verified. What else a block holds goes into the cache, for
-/// it is asked for next.
+/// A block and its objects' bytes. None of them is verified.
+#[derive(Debug)]
+pub(super) struct DecodedBlock {
+    record: Vec<u8>,
+    decoded: Vec<u8>,
+}
+
+impl DecodedBlock {
+    /// `None` if it is none, or does not decode.
+    pub(super) fn new(record: Vec<u8>) -> Option<Self> {
+        let decoded = Block::parse(&record)?.decode()?;
+        Some(Self { record, decoded })
+    }
+
+    /// Its objects, in order.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (ContentHash, &[u8])> {
+        Block::parse(&self.record).into_iter().flat_map(|block| block.split(&self.decoded))
+    }
+}
+
+/// The object of this name in the bytes that its entry names: decoded, verified; and the block that it is in, if it is in one.
 pub(super) fn open(
     kind: HashKind,
     hash: &ContentHash,
     entry: &Entry,
     mut bytes: Vec<u8>,
-    cache: &ObjectCache,
-) -> Result<Vec<u8>, StoreError> {
+) -> Result<(Vec<u8>, Option<DecodedBlock>), StoreError> {
     let fail = |error| StoreError::Frame { hash: *hash, error };
     let Some(within) = entry.within else {
         let frame = Frame::parse(&bytes).map_err(fail)?;
         let is_bare = frame.codec() == Codec::Raw
             && frame.raw_len() == (bytes.len() - frame::HEADER_LEN) as u64;
         if !is_bare {
-            return codec::open(&frame, kind, hash).map_err(fail);
+            return Ok((codec::open(&frame, kind, hash).map_err(fail)?, None));
         }
         // The bytes are there already, behind the header.
-        let found = kind.hash(&bytes[frame::HEADER_LEN..]);
-        if found != *hash {
-            return Err(fail(FrameError::Mismatch { expected: *hash, found }));
-        }
+        verify(kind, hash, &bytes[frame::HEADER_LEN..])?;
         bytes.drain(..frame::HEADER_LEN);
-        return Ok(bytes);
+        return Ok((bytes, None));
     };
-    let block =
-        Block::parse(&bytes).ok_or_else(|| fail(FrameError::Truncated { found: bytes.len() }))?;
-    let decoded = block.decode().ok_or_else(|| fail(FrameError::Payload))?;
+    let found = bytes.len();
+    let block = DecodedBlock::new(bytes).ok_or_else(|| {
+        fail(if found == 0 { FrameError::Truncated { found } } else { FrameError::Payload })
+    })?;
     let range = || {
         let start = usize::try_from(within).ok()?;
-        decoded.get(start..start.checked_add(usize::try_from(entry.raw_len).ok()?)?)
+        block.decoded.get(start..start.checked_add(usize::try_from(entry.raw_len).ok()?)?)
     };
-    let object = range().ok_or_else(|| fail(FrameError::Payload))?;
-    let found = kind.hash(object);
-    if found != *hash {
-        return Err(fail(FrameError::Mismatch { expected: *hash, found }));
+    let object = range().ok_or_else(|| fail(FrameError::Payload))?.to_vec();
+    verify(kind, hash, &object)?;
+    Ok((object, Some(block)))
+}
+
+fn verify(kind: HashKind, hash: &ContentHash, bytes: &[u8]) -> Result<(), StoreError> {
+    let found = kind.hash(bytes);
+    if found == *hash {
+        return Ok(());
     }
-    if cache.is_on() {
-        for (name, bytes) in block.split(&decoded) {
-            if name != *hash && kind.hash(bytes) == name {
-                cache.insert(name, bytes);
-            }
-        }
-    }
-    Ok(object.to_vec())
+    Err(StoreError::Frame { hash: *hash, error: FrameError::Mismatch { expected: *hash, found } })
 }

@@ -34,6 +34,8 @@ pub(super) struct Opened {
     pub(super) lock: Option<Arc<dyn DiskFile>>,
     pub(super) index: Index,
     pub(super) is_writable: bool,
+    /// Segments that could not be entered in the index, and are not to be appended to.
+    pub(super) avoided: Vec<SegmentNumber>,
 }
 
 /// The store's index, with the lock that keeps others from replacing it.
@@ -51,7 +53,7 @@ fn is_read_only(error: &io::Error) -> bool {
 fn open_to_read(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {
     let index = dir.join("index");
     match Index::open(disk, &index, kind, Access::Read)? {
-        Some(index) => Ok(Opened { lock: None, index, is_writable: false }),
+        Some(index) => Ok(Opened { lock: None, index, is_writable: false, avoided: Vec::new() }),
         None => Err(Error::NotARepository { path: index, reason: DAMAGED }),
     }
 }
@@ -72,15 +74,16 @@ fn open_to_write(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, 
     for _ in 0..WAITS {
         lock.lock(Lock::Shared, true).map_err(failed("lock"))?;
         if let Some(index) = Index::open(disk, &index_dir, kind, Access::Write)? {
+            let mut avoided = Vec::new();
             for number in number::list(disk, &segments)? {
                 match take_over(disk, &segments, kind, &index, number) {
                     // A full disk, say. Readers find in the segment itself what the index does not name, and the next to open
-                    // the store tries again.
-                    Err(Error::Io { .. }) => {}
+                    // the store tries again. Not we: after a sync that failed, one that succeeds proves nothing.
+                    Err(Error::Io { .. }) => avoided.push(number),
                     taken => taken?,
                 }
             }
-            return Ok(Opened { lock: Some(lock), index, is_writable: true });
+            return Ok(Opened { lock: Some(lock), index, is_writable: true, avoided });
         }
         if lock.lock(Lock::Exclusive, false).map_err(failed("lock"))? {
             // Another may have made it meanwhile.
@@ -141,7 +144,8 @@ pub(super) fn enter(
     let mut found: Vec<(ContentHash, Appended)> = Vec::new();
     let publish = |found: &mut Vec<(ContentHash, Appended)>, indexed, objects| {
         found.sort_unstable_by_key(|(hash, _)| *hash);
-        index.publish(Some((number, indexed, objects)), found, &[], now)?;
+        // Nothing is put again here that could be gone.
+        let _none = index.publish(Some((number, indexed, objects)), found, &[], now)?;
         found.clear();
         Ok::<(), Error>(())
     };

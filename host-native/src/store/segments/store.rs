@@ -13,7 +13,7 @@ use cascow_core::store::{ObjectInfo, ObjectStore, Put, StoreError};
 use super::format::{self, BLOCK_MOST_LEN, BLOCK_MOST_OBJECTS, Placed, Record};
 use super::index::{Appended, Entry, Index, is_stale};
 use super::number::SegmentNumber;
-use super::reader::{self, SegmentReader};
+use super::reader::{self, DecodedBlock, SegmentReader};
 use super::recovery::{self, Opened};
 use super::tails::Tails;
 use super::writer::SegmentWriter;
@@ -34,6 +34,10 @@ const SHORTEST_IN_BLOCK: usize = 512;
 
 /// Objects longer than this have a record of their own.
 const LONGEST_IN_BLOCK: usize = 32 << 10;
+
+/// A segment that is this long is not appended to any more, so that rewriting one stays a small task. Records are never split, so one
+/// can be longer by as many as are gathered.
+const SEGMENT_LEN: u64 = 128 << 20;
 
 /// Entries listed at once.
 const LISTED: usize = 4096;
@@ -75,6 +79,9 @@ pub struct SegmentStore {
     /// When the lease began under which objects are put, in seconds since 1970; 0 without one.
     lease: AtomicU32,
     is_writable: bool,
+    segment_len: u64,
+    /// Segments that are not appended to.
+    avoided: Vec<SegmentNumber>,
     /// Keeps others from making the index anew.
     _lock: Option<Arc<dyn DiskFile>>,
 }
@@ -124,6 +131,8 @@ struct Writer {
     segment: Option<SegmentWriter>,
     /// How many of [`Gathered::total`] are synced.
     synced: u64,
+    /// Up to where the index knows the segment.
+    entered: u64,
     /// A sync failed: what is on the disk is not known any more.
     has_failed: bool,
 }
@@ -161,7 +170,7 @@ impl SegmentStore {
         durability: Durability,
     ) -> Result<Self, Error> {
         let dir = dir.as_ref();
-        let Opened { lock, index, is_writable } = recovery::open(&*disk, dir, kind)?;
+        let Opened { lock, index, is_writable, avoided } = recovery::open(&*disk, dir, kind)?;
         let segments = dir.join("segments");
         Ok(Self {
             kind,
@@ -176,6 +185,8 @@ impl SegmentStore {
             writer: Mutex::default(),
             lease: AtomicU32::new(0),
             is_writable,
+            segment_len: SEGMENT_LEN,
+            avoided,
             _lock: lock,
         })
     }
@@ -185,6 +196,13 @@ impl SegmentStore {
     #[must_use]
     pub fn with_cache(mut self, capacity_bytes: u64) -> Self {
         self.cache = ObjectCache::new(capacity_bytes);
+        self
+    }
+
+    /// The same store with segments of so many bytes: shorter ones are given back sooner, and are more files. At most 1 GiB.
+    #[must_use]
+    pub fn with_segment_len(mut self, bytes: u64) -> Self {
+        self.segment_len = bytes.min(1 << 30);
         self
     }
 
@@ -232,14 +250,14 @@ impl SegmentStore {
 
     /// Writes what is gathered at the moment to its segment. Who reads meanwhile finds it in memory, then in the segment.
     fn write(&self, writer: &mut Writer) -> Result<(), Error> {
-        let (len, end) = {
+        let (len, end, objects) = {
             let gathered = self.gathered();
             if let Some(segment) = writer.segment.as_ref().filter(|_| !gathered.records.is_empty())
             {
                 segment.write(&gathered.records, gathered.start)?;
             }
             let len = gathered.records.len();
-            (len, gathered.start + len as u64)
+            (len, gathered.start + len as u64, gathered.objects)
         };
         let mut gathered = self.gathered_mut();
         if gathered.records.len() == len {
@@ -248,12 +266,9 @@ impl SegmentStore {
             gathered.records.drain(..len);
         }
         gathered.start = end;
-        let objects = gathered.objects;
         drop(gathered);
         if let Some(segment) = &mut writer.segment {
-            segment.end = end;
-            // Of those gathered meanwhile, numbers are given away already, and more are no harm.
-            segment.objects = objects;
+            (segment.end, segment.objects) = (end, objects);
             if segment.is_full() {
                 self.leave_segment(writer)?;
             }
@@ -272,7 +287,7 @@ impl SegmentStore {
         (segment.end, segment.objects) = (gathered.start, gathered.objects);
         drop(gathered);
         self.publish_written(writer)?;
-        writer.segment = None;
+        (writer.segment, writer.entered) = (None, 0);
         Ok(())
     }
 
@@ -281,6 +296,7 @@ impl SegmentStore {
         let written = gathered.total - gathered.records.len() as u64;
         drop(gathered);
         if writer.synced < written {
+            // A segment is left only when all of it is synced.
             if let Some(segment) = &mut writer.segment {
                 let synced = segment.sync();
                 writer.has_failed |= synced.is_err();
@@ -298,15 +314,16 @@ impl SegmentStore {
 
     /// Data, sync, index, in this order.
     fn publish_written(&self, writer: &mut Writer) -> Result<(), Error> {
-        let gathered = self.gathered();
-        if gathered.recent.is_empty() && gathered.hits.is_empty() {
-            return Ok(());
-        }
-        drop(gathered);
         self.sync_segment(writer)?;
         let segment =
             writer.segment.as_ref().map(|segment| (segment.number(), segment.end, segment.objects));
         let end = segment.map_or(0, |(_, end, _)| end);
+        let gathered = self.gathered();
+        // Records that are no puts, moved by the collector, are entered elsewhere, but the index must know how far it knows.
+        if gathered.recent.is_empty() && gathered.hits.is_empty() && end == writer.entered {
+            return Ok(());
+        }
+        drop(gathered);
         let gathered = self.gathered();
         let is_written = |appended: &Appended| u64::from(appended.entry.offset) < end;
         let mut recent: Vec<(ContentHash, Appended)> = gathered
@@ -320,14 +337,20 @@ impl SegmentStore {
         drop(gathered);
         // In the order of the keys, neighbours share their pages.
         recent.sort_unstable_by_key(|(hash, _)| *hash);
-        self.index.publish(segment, &recent, &hits, self.now())?;
+        let lost = self.index.publish(segment, &recent, &hits, self.now())?;
+        writer.entered = end;
         let mut gathered = self.gathered_mut();
         gathered.recent.retain(|_, appended| !is_written(appended));
         gathered.mends = gathered.recent.values().any(|appended| appended.mends);
         for (hash, _) in hits {
             gathered.hits.remove(&hash);
         }
-        Ok(())
+        match lost {
+            None => Ok(()),
+            Some(hash) => Err(Error::Unavailable(format!(
+                "object {hash} was collected while it was put again; do what was done once more"
+            ))),
+        }
     }
 
     pub(super) fn now(&self) -> u32 {
@@ -383,12 +406,21 @@ impl SegmentStore {
         self.leave_segment(&mut writer)?;
         let recover =
             |number| recovery::enter(&*self.disk, &self.segments, self.kind, &self.index, number);
-        let segment =
-            SegmentWriter::open(&self.disk, &self.segments, self.kind, &self.index, &recover)?;
+        let segment = SegmentWriter::open(
+            &self.disk,
+            &self.segments,
+            self.kind,
+            &self.index,
+            self.segment_len,
+            &self.avoided,
+            &recover,
+        )?;
         let mut gathered = self.gathered_mut();
         gathered.segment = Some(segment.number());
         gathered.start = segment.end;
         gathered.objects = segment.objects;
+        // What a new segment has before its first record is nothing to enter.
+        writer.entered = segment.end;
         writer.segment = Some(segment);
         Ok(())
     }
@@ -505,7 +537,7 @@ impl SegmentStore {
     fn read(&self, hash: &ContentHash, place: Place) -> Result<Vec<u8>, StoreError> {
         match place {
             Place::Gathered(entry, bytes) => {
-                reader::open(self.kind, hash, &entry, bytes, &self.cache)
+                reader::open(self.kind, hash, &entry, bytes).map(|(object, _)| object)
             }
             Place::Segment(entry) => self.read_at(hash, &entry),
         }
@@ -513,7 +545,35 @@ impl SegmentStore {
 
     pub(super) fn read_at(&self, hash: &ContentHash, entry: &Entry) -> Result<Vec<u8>, StoreError> {
         let bytes = self.reader.read(entry)?;
-        reader::open(self.kind, hash, entry, bytes, &self.cache)
+        let (object, block) = reader::open(self.kind, hash, entry, bytes)?;
+        if let Some(block) = block.filter(|_| self.cache.is_on()) {
+            self.keep_neighbours(hash, entry, &block)?;
+        }
+        Ok(object)
+    }
+
+    /// Keeps what else a block holds, for it is asked for next: what the index still names there.
+    fn keep_neighbours(
+        &self,
+        hash: &ContentHash,
+        entry: &Entry,
+        block: &DecodedBlock,
+    ) -> Result<(), Error> {
+        let objects: Vec<(ContentHash, &[u8])> =
+            block.objects().filter(|(name, _)| name != hash).collect();
+        let names: Vec<ContentHash> = objects.iter().map(|(name, _)| *name).collect();
+        let mut named = Vec::new();
+        self.index.entries(&names, &mut |position, found| {
+            if (found.segment, found.offset) == (entry.segment, entry.offset) {
+                named.push(position);
+            }
+        })?;
+        for (name, bytes) in named.into_iter().filter_map(|position| objects.get(position)) {
+            if self.kind.hash(bytes) == *name {
+                self.cache.insert(*name, bytes);
+            }
+        }
+        Ok(())
     }
 
     /// An object, wherever it is, verified.
@@ -694,6 +754,7 @@ impl SegmentStore {
         let mut writer = self.writer()?;
         {
             let mut gathered = self.gathered_mut();
+            // Another thread filled it just now: what could not be moved stays, and the next collection moves it.
             let Some(segment) = gathered.segment else { return Ok(()) };
             for Record { bytes, objects } in records {
                 let at = gathered.start + gathered.records.len() as u64;
@@ -706,8 +767,7 @@ impl SegmentStore {
                 }
             }
         }
-        self.write(&mut writer)?;
-        self.sync_segment(&mut writer)?;
+        self.publish(&mut writer)?;
         moves.sort_unstable_by_key(|(hash, ..)| *hash);
         self.index.relocate(&moves)
     }

@@ -34,6 +34,9 @@ const MOVED_LEN: usize = 8 << 20;
 /// one that is touched, so this is 32 MB at the most.
 const TRIMMED: u32 = 1 << 9;
 
+/// Objects that one segment can have, generously: a greater number in an entry is damage, and what has it is kept.
+const MOST_OBJECTS: u32 = 1 << 24;
+
 /// What is to be kept of a store of segments.
 #[derive(Debug)]
 pub(crate) struct SegmentMarks<'s> {
@@ -48,12 +51,15 @@ impl SegmentMarks<'_> {
     fn has(&self, entry: &Entry) -> bool {
         let (word, bit) = (entry.ordinal / 64, entry.ordinal % 64);
         let word = usize::try_from(word).ok().and_then(|at| self.bits.get(&entry.segment)?.get(at));
-        word.is_some_and(|word| word & (1 << bit) != 0)
+        entry.ordinal >= MOST_OBJECTS || word.is_some_and(|word| word & (1 << bit) != 0)
     }
 
     fn set(&mut self, entry: &Entry) {
         let (word, bit) = (entry.ordinal / 64, entry.ordinal % 64);
         let Ok(word) = usize::try_from(word) else { return };
+        if entry.ordinal >= MOST_OBJECTS {
+            return;
+        }
         let words = self.bits.entry(entry.segment).or_default();
         if words.len() <= word {
             words.resize(word + 1, 0);
@@ -114,7 +120,7 @@ impl SegmentStore {
         Ok(self.index.entry(hash)?.map(|entry| u64::from(entry.put_at)))
     }
 
-    /// Removes what is not marked and old enough, and gives back the space of segments of which little lives.
+    /// Removes what is not marked and old enough, and empties segments of which little lives.
     pub(crate) fn sweep(&self, marks: &SegmentMarks<'_>, sweep: &Sweep) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         let mut last = None;
@@ -146,7 +152,6 @@ impl SegmentStore {
         }
         if !sweep.dry_run {
             self.rewrite_segments()?;
-            self.remove_segments(sweep)?;
         }
         Ok(swept)
     }
@@ -195,12 +200,11 @@ impl SegmentStore {
         self.relocate(&moved)
     }
 
-    /// Removes segments that were retired before the oldest lease began.
-    fn remove_segments(&self, sweep: &Sweep) -> Result<(), Error> {
+    /// Removes segments that were retired before the oldest lease began, of those that are held now.
+    pub(crate) fn give_back(&self, leases_since: Option<u64>) -> Result<(), Error> {
         for number in number::list(&*self.disk, &self.segments)? {
             let Some(state) = self.index.segment(number)? else { continue };
-            let is_leased =
-                sweep.leases_since.is_some_and(|start| u64::from(state.retired_at) >= start);
+            let is_leased = leases_since.is_some_and(|start| u64::from(state.retired_at) >= start);
             if state.retired_at == 0 || is_leased {
                 continue;
             }

@@ -13,10 +13,6 @@ use super::number::{self, SegmentNumber};
 use crate::Error;
 use crate::disk::{Access, Disk, DiskFile, Lock};
 
-/// A segment that is this long is not appended to any more, so that rewriting one stays a small task. A batch is never split, so
-/// one can be longer by as much.
-const FULL: u64 = 128 << 20;
-
 /// How many segments a writer tries to go on with before it begins one of its own: as many as writers may have been killed at
 /// once.
 const CANDIDATES: usize = 16;
@@ -59,6 +55,8 @@ pub(super) struct SegmentWriter {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     number: SegmentNumber,
+    /// How long a segment is that is not appended to any more.
+    full: u64,
     /// Where the next record goes: behind whatever is there.
     pub(super) end: u64,
     /// The number of the next object.
@@ -75,11 +73,14 @@ impl SegmentWriter {
         dir: &Path,
         kind: HashKind,
         index: &Index,
+        full: u64,
+        avoided: &[SegmentNumber],
         recover: &dyn Fn(SegmentNumber) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let numbers = number::list(&**disk, dir)?;
-        for number in numbers.iter().rev().take(CANDIDATES) {
-            if let Some(writer) = Self::resume(disk, dir, kind, index, recover, *number)? {
+        let candidates = numbers.iter().rev().filter(|number| !avoided.contains(number));
+        for number in candidates.take(CANDIDATES) {
+            if let Some(writer) = Self::resume(disk, dir, kind, index, full, recover, *number)? {
                 return Ok(writer);
             }
         }
@@ -89,7 +90,7 @@ impl SegmentWriter {
                 path: dir.to_owned(),
                 reason: "there is no number left for another segment",
             })?;
-            if let Some(writer) = Self::begin(disk, dir, kind, SegmentNumber(number))? {
+            if let Some(writer) = Self::begin(disk, dir, kind, full, SegmentNumber(number))? {
                 return Ok(writer);
             }
         }
@@ -100,30 +101,34 @@ impl SegmentWriter {
         dir: &Path,
         kind: HashKind,
         index: &Index,
+        full: u64,
         recover: &dyn Fn(SegmentNumber) -> Result<(), Error>,
         number: SegmentNumber,
     ) -> Result<Option<Self>, Error> {
         let path = number.path(dir);
         let look = |file: &dyn DiskFile| file.len().map_err(Error::io("look at", &path));
         let Some(file) = take(&**disk, dir, number)? else { return Ok(None) };
-        if look(&*file)? >= FULL {
+        if look(&*file)? >= full {
             return Ok(None);
         }
         let mut found = [0; HEADER_LEN];
-        // Shorter than a header: who began it was killed.
         let filled = file.read_full_at(&mut found, 0).map_err(Error::io("read", &path))?;
-        if filled < HEADER_LEN || found != header(kind) {
+        if filled < HEADER_LEN && index.segment(number)?.is_none() {
+            // Who began it was killed, or the disk was full.
+            file.write_all_at(&header(kind), 0).map_err(Error::io("write", &path))?;
+        } else if found != header(kind) {
             return Ok(None);
         }
         recover(number)?;
-        // Emptied by the collector: its end is near.
         let state = index.segment(number)?.unwrap_or_default();
-        if state.is_dead || state.retired_at > 0 {
+        // Emptied by the collector: its end is near. Or cut off: what is appended where the index knows something else is found by
+        // nobody.
+        if state.is_dead || state.retired_at > 0 || look(&*file)? < state.indexed {
             return Ok(None);
         }
         let (end, objects) = (look(&*file)?, state.objects);
         let (disk, dir) = (Arc::clone(disk), dir.to_owned());
-        Ok(Some(Self { disk, dir, path, file, number, end, objects, is_named: false }))
+        Ok(Some(Self { disk, dir, path, file, number, full, end, objects, is_named: false }))
     }
 
     /// `None` if another process was first.
@@ -131,6 +136,7 @@ impl SegmentWriter {
         disk: &Arc<dyn Disk>,
         dir: &Path,
         kind: HashKind,
+        full: u64,
         number: SegmentNumber,
     ) -> Result<Option<Self>, Error> {
         let path = number.path(dir);
@@ -144,7 +150,7 @@ impl SegmentWriter {
         }
         file.write_all_at(&header(kind), 0).map_err(Error::io("write", &path))?;
         let (disk, dir, end) = (Arc::clone(disk), dir.to_owned(), HEADER_LEN as u64);
-        Ok(Some(Self { disk, dir, path, file, number, end, objects: 0, is_named: false }))
+        Ok(Some(Self { disk, dir, path, file, number, full, end, objects: 0, is_named: false }))
     }
 
     pub(super) fn number(&self) -> SegmentNumber {
@@ -152,7 +158,7 @@ impl SegmentWriter {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.end >= FULL
+        self.end >= self.full
     }
 
     /// Writes bytes at a place behind the end. What a failed call wrote is written over by the next.
