@@ -207,9 +207,13 @@ fn open_env(dir: &Path, access: Access) -> io::Result<Env> {
         Access::Read => EnvFlags::READ_ONLY,
     };
     match open_env_with(dir, flags) {
-        // On a medium that takes no writes there can be no lock.
+        // Who may not write cannot lock either; the caller keeps writers away, as the trait demands.
         Err(error)
-            if access == Access::Read && error.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+            if access == Access::Read
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+                ) =>
         {
             open_env_with(dir, flags | EnvFlags::NO_LOCK)
         }
@@ -223,10 +227,10 @@ fn open_env_with(dir: &Path, flags: EnvFlags) -> io::Result<Env> {
     for map_len in MAP_LENS {
         let mut options = EnvOpenOptions::new();
         options.map_size(map_len).max_readers(MOST_READERS);
-        // SAFETY: the file is changed by LMDB alone, under its own locks, or lies on a medium that takes no writes here and must not be written to from
-        // elsewhere meanwhile, which the design document says; that it is as
-        // long as it says is looked at before anything of it is read. It is opened once in a process: `OPEN` is held, and
-        // `LmdbTable` keeps the environment. No flag is used that gives up LMDB's guarantees.
+        // SAFETY: the file is changed by LMDB alone, under its own locks, or by nobody while it is open, which whoever opens a table
+        // to read without the right to write sees to; that it is as long as it says is looked at before anything of it is
+        // read. It is opened once in a process: `OPEN` is held, and `LmdbTable` keeps the environment. No other flag is used
+        // that gives up LMDB's guarantees.
         let opened = unsafe { options.flags(flags).open(dir) };
         match opened.map_err(failed) {
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory => refused = Some(error),

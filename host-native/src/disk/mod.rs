@@ -139,7 +139,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// What the system says.
     fn sync_all(&self, dir: &Path) -> io::Result<()>;
 
-    /// Opens the table in an existing directory; makes it there if it may be written to.
+    /// Opens the table in an existing directory; makes it there if it may be written to. Who opens it to read, where this process has
+    /// no right to write, sees to it that nobody writes to it meanwhile.
     ///
     /// # Errors
     /// `InvalidData` if it is damaged, `ReadOnlyFilesystem` or `PermissionDenied` if it cannot be written to, or what the

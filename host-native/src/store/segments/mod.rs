@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `segments/00000001`, … | [segments](format): objects, appended and never overwritten |
 //! | `index/` | an LMDB environment: [where each object lies](index) |
-//! | `lock` | held, shared, by who uses the store; alone, by who makes the index anew |
+//! | `lock` | held, shared, by who uses the store; alone, by who makes the index anew, or may only read it |
 //!
 //! The segments are the truth and the index follows from them: a missing, cut off or invalid index is made again from the segments
 //! when the store is opened. Key and value are kept apart as in `WiscKey` (Lu and others, FAST 2016).

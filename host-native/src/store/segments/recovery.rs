@@ -30,7 +30,8 @@ const BATCH: usize = 1 << 16;
 /// A store that was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// Keeps others from replacing the index. There is none on a medium that cannot be written to.
+    /// Keeps others from replacing the index, or, of who may only read it, from using it. There is none on a medium that takes no
+    /// writes.
     pub(super) lock: Option<Arc<dyn DiskFile>>,
     pub(super) index: Index,
     pub(super) is_writable: bool,
@@ -41,7 +42,9 @@ pub(super) struct Opened {
 /// The store's index, with the lock that keeps others from replacing it.
 pub(super) fn open(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {
     match open_to_write(disk, dir, kind) {
-        Err(Error::Io { source, .. }) if is_read_only(&source) => open_to_read(disk, dir, kind),
+        Err(Error::Io { source, .. }) if is_read_only(&source) => {
+            open_to_read(disk, dir, kind, source.kind() == io::ErrorKind::PermissionDenied)
+        }
         opened => opened,
     }
 }
@@ -50,12 +53,33 @@ fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
-fn open_to_read(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {
+/// Where others may write and we may not, they are kept from it while we read: without the right to write, LMDB cannot be told of
+/// readers.
+fn open_to_read(
+    disk: &dyn Disk,
+    dir: &Path,
+    kind: HashKind,
+    others_may_write: bool,
+) -> Result<Opened, Error> {
     let index = dir.join("index");
+    let lock = if others_may_write { Some(lock_alone(disk, &dir.join("lock"))?) } else { None };
     match Index::open(disk, &index, kind, Access::Read)? {
-        Some(index) => Ok(Opened { lock: None, index, is_writable: false, avoided: Vec::new() }),
+        Some(index) => Ok(Opened { lock, index, is_writable: false, avoided: Vec::new() }),
         None => Err(Error::NotARepository { path: index, reason: DAMAGED }),
     }
+}
+
+fn lock_alone(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn DiskFile>, Error> {
+    let lock = disk.open(path, Access::Read).map_err(Error::io("open", path))?;
+    for _ in 0..WAITS {
+        if lock.lock(Lock::Exclusive, false).map_err(Error::io("lock", path))? {
+            return Ok(lock);
+        }
+        thread::sleep(WAIT);
+    }
+    Err(Error::Unavailable(format!(
+        "others use the store of {path:?}, and who may only read it has to wait until they do not"
+    )))
 }
 
 fn open_to_write(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Opened, Error> {

@@ -27,7 +27,7 @@ const GATHERED_LEN: usize = 1 << 20;
 
 /// Objects that are kept out of the index until there are so many: one way down the tree and one write of a page then serve several
 /// of them. A process that is killed leaves the next one as many to read.
-const UNINDEXED: usize = 1 << 17;
+const UNINDEXED: usize = 1 << 16;
 
 /// Objects shorter than this have a record of their own, in bytes: who keeps many small states wants each without the others.
 const SHORTEST_IN_BLOCK: usize = 512;

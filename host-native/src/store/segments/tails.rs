@@ -3,7 +3,8 @@
 //!
 //! A writer acknowledges objects when their records are in its segment, and enters them in the index later, many at once. Until then
 //! others find them here, by the records' headers. These are believed only until the object is read: a record that is not yet
-//! whole, or of a writer that was killed, leads to an object that is not there.
+//! whole, or of a writer that was killed, leads to an object that is not there. What is known is forgotten when the index knows it:
+//! there is never more of it than the writers at work keep out of the index.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,9 +17,6 @@ use super::index::{Entry, Index};
 use super::number::{self, SegmentNumber};
 use crate::Error;
 use crate::disk::{Access, Disk};
-
-/// Objects known from tails, at most; then all are forgotten, and what is still needed is looked for again.
-const MOST: usize = 1 << 18;
 
 #[derive(Debug, Default)]
 pub(super) struct Tails(Mutex<Known>);
@@ -72,10 +70,6 @@ impl Tails {
         // Whoever panicked with the lock left entries that are right.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { ends, indexed, entries } = &mut *known;
-        if entries.len() > MOST {
-            *entries = HashMap::new();
-            ends.clear();
-        }
         let mut numbers = number::list(disk, segments)?;
         numbers.retain(|number| Some(*number) != ours);
         let states = index.segments(&numbers)?;
