@@ -184,6 +184,8 @@ fn save_and_forget(scene: &Scene<'_>) -> Result<(), Error> {
         worker.save(&tree(variant, version), None, Some("last"))?;
     }
     worker.put(&objects(variant, 20..30))?;
+    // An object's age counts from when the index learns of it, and who lists all objects has it learn of them.
+    worker.repository().store().for_each(&mut |_| Ok(()))?;
     scene.machine.set_clock(CLOCK + 1000);
     Ok(())
 }

@@ -12,7 +12,7 @@
 //! | 16 | where the object begins in the decoded block; all ones for an object with a frame of its own |
 //! | 20 | length of the object, in bytes |
 //! | 24 | its share of the segment's bytes |
-//! | 28 | when it was put last, in seconds since 1970 |
+//! | 28 | when it was put last, in seconds since 1970: when its process entered it here, which is somewhat later |
 //!
 //! A segment's key is `S` and its number, big-endian:
 //!

@@ -148,6 +148,10 @@ impl SegmentWriter {
         if !file.lock(Lock::Exclusive, false).map_err(Error::io("lock", &path))? {
             return Ok(None);
         }
+        // Another process may have gone on with it, and be done, before we had the lock.
+        if !file.is_empty().map_err(Error::io("look at", &path))? {
+            return Ok(None);
+        }
         file.write_all_at(&header(kind), 0).map_err(Error::io("write", &path))?;
         let (disk, dir, end) = (Arc::clone(disk), dir.to_owned(), HEADER_LEN as u64);
         Ok(Some(Self { disk, dir, path, file, number, full, end, objects: 0, is_named: false }))
