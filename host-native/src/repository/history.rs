@@ -85,7 +85,10 @@ pub(super) fn append(disk: &dyn Disk, path: &Path, snapshot: &ContentHash) -> Re
     let position = names.iter().position(|name| name == snapshot).unwrap_or(names.len());
     let at = (HEADER.len() + position * HASH_LEN) as u64;
     file.write_all_at(snapshot.as_bytes(), at).map_err(Error::io("write", path))?;
-    file.sync().map_err(Error::io("sync", path))
+    file.sync().map_err(Error::io("sync", path))?;
+    // And its name: a collector may have been killed when it had just put this file in the place of another.
+    let dir = path.parent().unwrap_or(path);
+    disk.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
 /// Takes names out, durably, all at once; the order of the others stays, and a torn end goes. The caller holds the repository's lock.
