@@ -18,11 +18,8 @@ use rustix::io::Errno;
 use super::beneath::Beneath;
 use super::file::{FileReader, Outcome, Stamp, VANISHED, is_gone, mode, note, xattrs};
 use super::known::{Instant, Known};
-use super::{Observer, Progress, os_path, workers};
+use super::{LISTING_LEN, Observer, Progress, os_path, workers};
 use crate::Error;
-
-/// Bytes of a directory's listing that are asked for at once: some hundred names.
-const LISTING_LEN: usize = 32 * 1024;
 
 /// What to leave out of a scan, and what it knows beforehand.
 #[derive(Clone, Debug, Default)]
