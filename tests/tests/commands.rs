@@ -305,7 +305,7 @@ fn running_a_command_keeps_its_result_and_leaves_the_original() {
         &["snapshot", "root", "exit", "materializer", "fork_us", "seal_us", "changes"],
     );
     assert_eq!(ran["exit"], 3);
-    assert_eq!(ran["materializer"], "copy");
+    assert!(ran["materializer"] == "overlay" || ran["materializer"] == "copy", "{ran}");
     assert!(ran["fork_us"].is_u64() && ran["seal_us"].is_u64());
     assert_eq!(
         ran["changes"],
@@ -338,7 +338,6 @@ fn a_command_out_of_time_is_a_no_and_keeps_nothing() {
     assert_eq!(sandbox.cascow(["--json", "log"]).done().stdout, log);
     assert_eq!(fs::read_dir(sandbox.path(".cascow/work")).unwrap().count(), 0);
     sandbox.cascow(["run", "before", "--", "no such program"]).error(3);
-    sandbox.cascow(["run", "before", "--materialize", "overlay", "--", "true"]).error(5);
 }
 
 #[test]
