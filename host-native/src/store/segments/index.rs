@@ -32,6 +32,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 
@@ -47,6 +48,10 @@ const ALONE: u32 = u32::MAX;
 
 /// Ages are kept to so many seconds: putting an object again and again must not write its entry each time.
 const AGE_STEP: u32 = 60;
+
+/// Looks after which [`Index::spare`] gives memory back. The kernel maps sixteen pages of 4 KiB around each one that is touched, so this is
+/// 32 MB at the most.
+const SPARED: u32 = 1 << 9;
 
 /// What the index says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +176,8 @@ pub(super) struct Appended {
 pub(super) struct Index {
     table: Arc<dyn Table>,
     dir: PathBuf,
+    /// Looks since memory was given back, of those who spare it.
+    looks: AtomicU32,
 }
 
 impl Index {
@@ -187,7 +194,7 @@ impl Index {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
             Err(error) => return Err(Error::io("open", dir)(error)),
         };
-        let index = Self { table, dir: dir.to_owned() };
+        let index = Self { table, dir: dir.to_owned(), looks: AtomicU32::new(0) };
         let refuse = |reason| Error::NotARepository { path: dir.to_owned(), reason };
         match index.value(FORMAT_KEY)?.as_deref() {
             Some([VERSION, hash, 0, 0]) if *hash == kind.id() => Ok(Some(index)),
@@ -205,7 +212,7 @@ impl Index {
     /// Makes an index without entries, in a directory that has none.
     pub(super) fn create(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Self, Error> {
         let table = disk.table(dir, Access::Write).map_err(Error::io("create", dir))?;
-        let index = Self { table, dir: dir.to_owned() };
+        let index = Self { table, dir: dir.to_owned(), looks: AtomicU32::new(0) };
         index.write(&mut |txn| txn.put(FORMAT_KEY, &[VERSION, kind.id(), 0, 0]))?;
         Ok(index)
     }
@@ -303,11 +310,34 @@ impl Index {
         hits: &[(ContentHash, Entry)],
         now: u32,
     ) -> Result<Option<ContentHash>, Error> {
+        self.publish_each(segment, appended, hits, now, &|| {})
+    }
+
+    /// As [`Index::publish`], for what was appended by somebody else, sparing memory.
+    pub(super) fn publish_found(
+        &self,
+        segment: (SegmentNumber, u64, u32),
+        found: &[(ContentHash, Appended)],
+        now: u32,
+    ) -> Result<(), Error> {
+        // Nothing is put again here that could be gone.
+        self.publish_each(Some(segment), found, &[], now, &|| self.spare()).map(drop)
+    }
+
+    fn publish_each(
+        &self,
+        segment: Option<(SegmentNumber, u64, u32)>,
+        appended: &[(ContentHash, Appended)],
+        hits: &[(ContentHash, Entry)],
+        now: u32,
+        each: &dyn Fn(),
+    ) -> Result<Option<ContentHash>, Error> {
         let mut lost = None;
         self.write(&mut |txn| {
             let mut states = States::default();
             lost = None;
             for (hash, Appended { entry, mends }) in appended {
+                each();
                 let ours = Entry { put_at: now, ..*entry };
                 let key = &hash.as_bytes()[..];
                 let Some(found) = txn.insert(key, &ours.to_bytes())? else {
@@ -376,6 +406,7 @@ impl Index {
         self.write(&mut |txn| {
             let mut states = States::default();
             for (hash, old, new) in moves {
+                self.spare();
                 let key = &hash.as_bytes()[..];
                 let Some(found) = txn.get(key)?.and_then(Entry::from_bytes) else { continue };
                 if found.is_where(old) {
@@ -433,6 +464,15 @@ impl Index {
     /// Gives back the memory in which it caches what was looked up.
     pub(super) fn trim(&self) {
         self.table.trim();
+    }
+
+    /// For who looks up nearly everything, one after the other: called for each, it gives the memory back from time to time. In a
+    /// transaction too: what that has changed is kept elsewhere.
+    pub(super) fn spare(&self) {
+        if self.looks.fetch_add(1, Ordering::Relaxed) + 1 >= SPARED {
+            self.looks.store(0, Ordering::Relaxed);
+            self.trim();
+        }
     }
 
     fn write(

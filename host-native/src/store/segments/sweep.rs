@@ -30,10 +30,6 @@ const WINDOW: usize = 1 << 12;
 /// Bytes of objects that are moved at once.
 const MOVED_LEN: usize = 8 << 20;
 
-/// Marks after which the memory in which the index caches what was looked up is given back: the kernel maps sixteen pages for each
-/// one that is touched, so this is 32 MB at the most.
-const TRIMMED: u32 = 1 << 9;
-
 /// Objects that one segment can have, generously: a greater number in an entry is damage, and what has it is kept.
 const MOST_OBJECTS: u32 = 1 << 24;
 
@@ -44,7 +40,6 @@ pub(crate) struct SegmentMarks<'s> {
     bits: HashMap<SegmentNumber, Vec<u64>>,
     /// Objects that their writer has not entered in the index: they are young, and no sweep sees them.
     unindexed: HashSet<ContentHash>,
-    looked_up: u32,
 }
 
 impl SegmentMarks<'_> {
@@ -70,11 +65,7 @@ impl SegmentMarks<'_> {
 
 impl Marks for SegmentMarks<'_> {
     fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError> {
-        self.looked_up += 1;
-        if self.looked_up == TRIMMED {
-            self.store.index.trim();
-            self.looked_up = 0;
-        }
+        self.store.index.spare();
         if let Some(entry) = self.store.index.entry(hash)? {
             let is_new = !self.has(&entry);
             self.set(&entry);
@@ -105,11 +96,12 @@ impl SegmentStore {
     pub(crate) fn marks(&self) -> Result<SegmentMarks<'_>, Error> {
         self.enter()?;
         let (bits, unindexed) = (HashMap::new(), HashSet::new());
-        Ok(SegmentMarks { store: self, bits, unindexed, looked_up: 0 })
+        Ok(SegmentMarks { store: self, bits, unindexed })
     }
 
     /// When an object was put last, in seconds since 1970; `None` if it is not there. What is not in the index is being put.
     pub(crate) fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
+        self.index.spare();
         if let Some(entry) = self.index.entry(hash)? {
             return Ok(Some(u64::from(entry.put_at)));
         }
@@ -183,6 +175,7 @@ impl SegmentStore {
         let mut len = 0;
         format::scan(&*self.disk, &path, self.kind, 0, Trust::Nothing, &mut |found| {
             let Some(there) = found.entry(number, 0, 0) else { return Ok(()) };
+            self.index.spare();
             let Some(entry) = self.index.entry(&found.hash)?.filter(|entry| entry.is_where(&there))
             else {
                 return Ok(());
