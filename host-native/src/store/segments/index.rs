@@ -49,9 +49,9 @@ const ALONE: u32 = u32::MAX;
 /// Ages are kept to so many seconds: putting an object again and again must not write its entry each time.
 const AGE_STEP: u32 = 60;
 
-/// Looks after which [`Index::spare`] gives memory back. The kernel maps sixteen pages of 4 KiB around each one that is touched, so this is
-/// 32 MB at the most.
-const SPARED: u32 = 1 << 9;
+/// Looks after which memory is given back while it is spared. A look touches a page at each level of the tree, of which the lowest two
+/// are seldom those of the look before, and the kernel maps sixteen pages of 4 KiB around each: 32 MB, and little more.
+const SPARED: u32 = 1 << 8;
 
 /// What the index says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,8 +176,20 @@ pub(super) struct Appended {
 pub(super) struct Index {
     table: Arc<dyn Table>,
     dir: PathBuf,
-    /// Looks since memory was given back, of those who spare it.
+    /// How many want memory to be spared at the moment.
+    sparing: AtomicU32,
+    /// Looks since it was given back.
     looks: AtomicU32,
+}
+
+/// As long as it is held, the memory in which the index caches what is looked up is given back from time to time.
+#[derive(Debug)]
+pub(super) struct Sparing<'i>(&'i Index);
+
+impl Drop for Sparing<'_> {
+    fn drop(&mut self) {
+        self.0.sparing.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Index {
@@ -194,7 +206,7 @@ impl Index {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
             Err(error) => return Err(Error::io("open", dir)(error)),
         };
-        let index = Self { table, dir: dir.to_owned(), looks: AtomicU32::new(0) };
+        let index = Self::of(table, dir);
         let refuse = |reason| Error::NotARepository { path: dir.to_owned(), reason };
         match index.value(FORMAT_KEY)?.as_deref() {
             Some([VERSION, hash, 0, 0]) if *hash == kind.id() => Ok(Some(index)),
@@ -212,9 +224,14 @@ impl Index {
     /// Makes an index without entries, in a directory that has none.
     pub(super) fn create(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Self, Error> {
         let table = disk.table(dir, Access::Write).map_err(Error::io("create", dir))?;
-        let index = Self { table, dir: dir.to_owned(), looks: AtomicU32::new(0) };
+        let index = Self::of(table, dir);
         index.write(&mut |txn| txn.put(FORMAT_KEY, &[VERSION, kind.id(), 0, 0]))?;
         Ok(index)
+    }
+
+    fn of(table: Arc<dyn Table>, dir: &Path) -> Self {
+        let (sparing, looks) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { table, dir: dir.to_owned(), sparing, looks }
     }
 
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -238,6 +255,7 @@ impl Index {
         hashes: &[ContentHash],
         found: &mut dyn FnMut(usize, Entry),
     ) -> Result<(), Error> {
+        self.look(hashes.len());
         let mut is_damaged = false;
         let mut show = |position, bytes: &[u8]| match Entry::from_bytes(bytes) {
             Some(entry) => found(position, entry),
@@ -310,34 +328,12 @@ impl Index {
         hits: &[(ContentHash, Entry)],
         now: u32,
     ) -> Result<Option<ContentHash>, Error> {
-        self.publish_each(segment, appended, hits, now, &|| {})
-    }
-
-    /// As [`Index::publish`], for what was appended by somebody else, sparing memory.
-    pub(super) fn publish_found(
-        &self,
-        segment: (SegmentNumber, u64, u32),
-        found: &[(ContentHash, Appended)],
-        now: u32,
-    ) -> Result<(), Error> {
-        // Nothing is put again here that could be gone.
-        self.publish_each(Some(segment), found, &[], now, &|| self.spare()).map(drop)
-    }
-
-    fn publish_each(
-        &self,
-        segment: Option<(SegmentNumber, u64, u32)>,
-        appended: &[(ContentHash, Appended)],
-        hits: &[(ContentHash, Entry)],
-        now: u32,
-        each: &dyn Fn(),
-    ) -> Result<Option<ContentHash>, Error> {
         let mut lost = None;
         self.write(&mut |txn| {
             let mut states = States::default();
             lost = None;
             for (hash, Appended { entry, mends }) in appended {
-                each();
+                self.look(1);
                 let ours = Entry { put_at: now, ..*entry };
                 let key = &hash.as_bytes()[..];
                 let Some(found) = txn.insert(key, &ours.to_bytes())? else {
@@ -406,7 +402,7 @@ impl Index {
         self.write(&mut |txn| {
             let mut states = States::default();
             for (hash, old, new) in moves {
-                self.spare();
+                self.look(1);
                 let key = &hash.as_bytes()[..];
                 let Some(found) = txn.get(key)?.and_then(Entry::from_bytes) else { continue };
                 if found.is_where(old) {
@@ -466,10 +462,19 @@ impl Index {
         self.table.trim();
     }
 
-    /// For who looks up nearly everything, one after the other: called for each, it gives the memory back from time to time. In a
-    /// transaction too: what that has changed is kept elsewhere.
-    pub(super) fn spare(&self) {
-        if self.looks.fetch_add(1, Ordering::Relaxed) + 1 >= SPARED {
+    /// For who looks up nearly everything, one after the other, and must not have all of the index in memory for that.
+    pub(super) fn spare(&self) -> Sparing<'_> {
+        self.sparing.fetch_add(1, Ordering::Relaxed);
+        Sparing(self)
+    }
+
+    /// Before as many looks, within a transaction too: what that has changed is kept elsewhere.
+    fn look(&self, looks: usize) {
+        if self.sparing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let looks = u32::try_from(looks).unwrap_or(SPARED).min(SPARED);
+        if self.looks.fetch_add(looks, Ordering::Relaxed) >= SPARED {
             self.looks.store(0, Ordering::Relaxed);
             self.trim();
         }

@@ -174,6 +174,7 @@ fn enter_by(
     if len <= state.indexed.max(HEADER_LEN as u64) {
         return Ok(());
     }
+    let _sparing = index.spare();
     // The index never names what a loss of power could take.
     writer::sync(disk, segments, number)?;
     let now = u32::try_from(disk.now()).unwrap_or(u32::MAX);
@@ -181,7 +182,8 @@ fn enter_by(
     let mut found: Vec<(ContentHash, Appended)> = Vec::new();
     let publish = |found: &mut Vec<(ContentHash, Appended)>, indexed, objects| {
         found.sort_unstable_by_key(|(hash, _)| *hash);
-        index.publish_found((number, indexed, objects), found, now)?;
+        // Nothing is put again here that could be gone.
+        let _none = index.publish(Some((number, indexed, objects)), found, &[], now)?;
         found.clear();
         Ok::<(), Error>(())
     };

@@ -16,7 +16,7 @@ use cascow_core::hash::ContentHash;
 use cascow_core::store::StoreError;
 
 use super::format::{self, Trust};
-use super::index::Entry;
+use super::index::{Entry, Sparing};
 use super::number::{self, SegmentNumber};
 use super::recovery;
 use super::store::SegmentStore;
@@ -40,6 +40,8 @@ pub(crate) struct SegmentMarks<'s> {
     bits: HashMap<SegmentNumber, Vec<u64>>,
     /// Objects that their writer has not entered in the index: they are young, and no sweep sees them.
     unindexed: HashSet<ContentHash>,
+    /// Marking looks up all that is kept.
+    _sparing: Sparing<'s>,
 }
 
 impl SegmentMarks<'_> {
@@ -65,7 +67,6 @@ impl SegmentMarks<'_> {
 
 impl Marks for SegmentMarks<'_> {
     fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError> {
-        self.store.index.spare();
         if let Some(entry) = self.store.index.entry(hash)? {
             let is_new = !self.has(&entry);
             self.set(&entry);
@@ -96,12 +97,11 @@ impl SegmentStore {
     pub(crate) fn marks(&self) -> Result<SegmentMarks<'_>, Error> {
         self.enter()?;
         let (bits, unindexed) = (HashMap::new(), HashSet::new());
-        Ok(SegmentMarks { store: self, bits, unindexed })
+        Ok(SegmentMarks { store: self, bits, unindexed, _sparing: self.index.spare() })
     }
 
     /// When an object was put last, in seconds since 1970; `None` if it is not there. What is not in the index is being put.
     pub(crate) fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
-        self.index.spare();
         if let Some(entry) = self.index.entry(hash)? {
             return Ok(Some(u64::from(entry.put_at)));
         }
@@ -175,7 +175,6 @@ impl SegmentStore {
         let mut len = 0;
         format::scan(&*self.disk, &path, self.kind, 0, Trust::Nothing, &mut |found| {
             let Some(there) = found.entry(number, 0, 0) else { return Ok(()) };
-            self.index.spare();
             let Some(entry) = self.index.entry(&found.hash)?.filter(|entry| entry.is_where(&there))
             else {
                 return Ok(());
