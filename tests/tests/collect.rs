@@ -607,7 +607,7 @@ fn race(kind: &str) {
 
 /// Makes a repository of segments in which `objects` are referred to by labelled snapshots, and somewhat more by nothing.
 fn half_garbage(repository: &Repository, objects: usize) {
-    const FILES: usize = 1000;
+    const FILES: usize = 5000;
     let store = repository.store();
     let note = Note { mtime_secs: 0, mtime_nanos: 0, uid: 0, gid: 0, index: None }.encode();
     let put = |numbers: std::ops::Range<usize>| {
