@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use cascow_core::blob::BlobId;
+use cascow_core::entry::{Entry, EntryKind, Note};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::reach::{Fault, Reach, Visitor};
-use cascow_core::snapshot::State;
+use cascow_core::snapshot::{State, Value};
 use cascow_core::store::{ObjectStore, StoreError};
 use cascow_native::Error;
 use cascow_native::directory::{self, ScanOptions};
@@ -19,6 +21,7 @@ use cascow_native::disk::{Disk, LinuxDisk};
 use cascow_native::repository::{Collect, Collected, Label, Repository};
 use cascow_native::store::StoreKind;
 use cascow_tests::aged_disk::AgedDisk;
+use cascow_tests::program::program;
 use cascow_tests::sandbox::{Sandbox, text};
 use tempfile::TempDir;
 
@@ -600,6 +603,65 @@ fn race(kind: &str) {
     sandbox.json(["gc", "--grace", "0"]);
     assert_eq!(sandbox.cascow(["--json", "fsck"]).done().json()["clean"], true);
     assert!(Path::new(&sandbox.path(".cascow/leases")).read_dir().unwrap().next().is_none());
+}
+
+/// Makes a repository of segments in which `objects` are referred to by labelled snapshots, and somewhat more by nothing.
+fn half_garbage(repository: &Repository, objects: usize) {
+    const FILES: usize = 5000;
+    let store = repository.store();
+    let note = Note { mtime_secs: 0, mtime_nanos: 0, uid: 0, gid: 0, index: None }.encode();
+    let put = |numbers: std::ops::Range<usize>| {
+        let contents: Vec<String> = numbers.map(|number| format!("object {number:040}")).collect();
+        let contents: Vec<&[u8]> = contents.iter().map(String::as_bytes).collect();
+        store.put_many(&contents).unwrap()
+    };
+    for start in (0..objects).step_by(FILES) {
+        let mut state = State::new();
+        for (number, put) in put(start..start + FILES).iter().enumerate() {
+            let kind = EntryKind::File(BlobId::Chunk { hash: put.hash, len: 47 });
+            let entry = Entry { kind, mode: 0o644, xattrs: Vec::new(), links: None };
+            let value = Value { bytes: entry.encode().into(), note: note.clone().into() };
+            state.write(format!("{number:04}").into_bytes(), value);
+        }
+        let snapshot = repository.write_snapshot(&state, None).unwrap().snapshot;
+        repository.publish(&snapshot, Some(&format!("l{start}").parse().unwrap())).unwrap();
+        put(objects + start..objects + start + FILES + 100);
+    }
+    store.sync().unwrap();
+}
+
+/// Bytes that the collecting program has in memory at its highest, and the length of the repository's index before, when half of
+/// so many objects are garbage.
+fn memory_of_a_collection(objects: usize) -> (u64, u64) {
+    let sandbox = Sandbox::with_store("segments");
+    half_garbage(&Repository::open(&sandbox.path("")).unwrap(), objects / 2);
+    let index = fs::metadata(sandbox.path(".cascow/objects/index/data.mdb")).unwrap().len();
+    let mut command = sandbox.command(program());
+    command.args(["--quiet", "gc", "--grace", "0"]).stdout(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let status = Path::new("/proc").join(child.id().to_string()).join("status");
+    let mut highest = 0;
+    // The kernel keeps the mark as long as the program runs; that is looked at until it does not.
+    let ended = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix(" kB"));
+        highest = mark.map_or(highest, |mark| mark.trim().parse::<u64>().unwrap() * 1024);
+        match child.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None => thread::yield_now(),
+        }
+    };
+    assert!(ended.success(), "{ended}");
+    (highest, index)
+}
+
+#[test]
+fn memory_of_a_collection_grows_by_a_fraction_of_the_index_it_looks_through() {
+    let (small, small_index) = memory_of_a_collection(100_000);
+    let (large, large_index) = memory_of_a_collection(400_000);
+    let (more, more_index) = (large.saturating_sub(small), large_index - small_index);
+    println!("{small} and {large} bytes of memory, {small_index} and {large_index} of index");
+    assert!(more < more_index / 2, "{more} bytes more of memory for {more_index} more of index");
 }
 
 #[test]

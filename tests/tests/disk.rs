@@ -305,6 +305,47 @@ fn tables_change_by_whole_transactions() {
     });
 }
 
+/// Bytes of a file that this process has mapped and in memory.
+fn resident(path: &Path) -> u64 {
+    let path = path.canonicalize().unwrap();
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mapping = smaps.split_once(path.to_str().unwrap()).expect("it is mapped").1;
+    let line = mapping.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn trimming_gives_back_what_a_table_has_mapped() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = LinuxDisk::shared().table(dir.path(), Access::Write).unwrap();
+    // Of no pair at all, too.
+    table.trim();
+    let keys: Vec<[u8; 4]> = (0..40_000_u32).map(u32::to_be_bytes).collect();
+    let fill = table.write(&mut |writer| keys.iter().try_for_each(|key| writer.put(key, &[7; 32])));
+    fill.unwrap();
+    let file = dir.path().join("data.mdb");
+    let all = || assert_eq!(pairs(&*LinuxDisk::shared(), dir.path()).len(), keys.len());
+    all();
+    assert!(resident(&file) > 1 << 20, "it was read: {} bytes", resident(&file));
+    table.trim();
+    assert_eq!(resident(&file), 0);
+    all();
+    // In a transaction what it has changed stays as it is.
+    let change = table.write(&mut |writer| {
+        writer.put(&keys[0], b"new")?;
+        table.trim();
+        assert_eq!(writer.get(&keys[0])?, Some(&b"new"[..]));
+        assert_eq!(writer.get(&keys[1])?, Some(&[7; 32][..]));
+        table.trim();
+        writer.delete(&keys[2]).map(drop)
+    });
+    change.unwrap();
+    let mut found = Vec::new();
+    let wanted = [&keys[0][..], &keys[1][..], &keys[2][..]];
+    table.get_many(&wanted, &mut |at, value| found.push((at, value.len()))).unwrap();
+    assert_eq!(found, [(0, 3), (1, 32)]);
+}
+
 #[test]
 fn a_file_that_is_no_table_is_damaged() {
     on_both(|Shared { one, dir, .. }| {

@@ -7,8 +7,9 @@
 //! A process may open an environment once only, so its tables share what is open here.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RwTxn};
@@ -33,6 +34,8 @@ pub(super) struct LmdbTable {
     env: Env,
     pairs: Database<Bytes, Bytes>,
     dir: PathBuf,
+    /// Where the file is mapped, once somebody wanted to know; `None` if the system does not tell.
+    mapping: OnceLock<Option<Range<usize>>>,
 }
 
 /// A table's directory, how it is open, and the table.
@@ -89,7 +92,7 @@ impl LmdbTable {
                 pairs.ok_or_else(damaged)?
             }
         };
-        let table = Arc::new(Self { env, pairs, dir: dir.clone() });
+        let table = Arc::new(Self { env, pairs, dir: dir.clone(), mapping: OnceLock::new() });
         open.push((dir, access, Arc::downgrade(&table)));
         Ok(table)
     }
@@ -102,6 +105,18 @@ impl LmdbTable {
             rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, expected)?;
         }
         Ok(())
+    }
+
+    /// Where the file is mapped. LMDB does not tell: the address that it gives is that of a fixed mapping, which this is none of, and
+    /// null otherwise. But what it reads lies within.
+    fn mapping(&self) -> io::Result<Option<Range<usize>>> {
+        if let Some(known) = self.mapping.get() {
+            return Ok(known.clone());
+        }
+        let txn = self.env.read_txn().map_err(failed)?;
+        let Some((key, _)) = self.pairs.first(&txn).map_err(failed)? else { return Ok(None) };
+        let found = mapping_of(key.as_ptr().addr());
+        Ok(self.mapping.get_or_init(|| found).clone())
     }
 }
 
@@ -154,14 +169,17 @@ impl Table for LmdbTable {
 
     #[expect(unsafe_code, reason = "tells the kernel which pages are not needed in memory")]
     fn trim(&self) {
-        let info = self.env.info();
-        let used = (info.last_page_number + 1).saturating_mul(self.env.stat().page_size as usize);
-        // SAFETY: the range is LMDB's own shared mapping of its file, which lives as long as `env`. Pages that are given back are
-        // read from the page cache again when they are touched, so nobody sees another byte.
-        let trimmed = unsafe {
-            rustix::mm::madvise(info.map_addr, used.min(info.map_size), Advice::LinuxDontNeed)
-        };
-        // A kernel that does not know the advice keeps the pages.
+        let Ok(Some(mapping)) = self.mapping() else { return };
+        let page_len = self.env.stat().page_size as usize;
+        let used = self.env.info().last_page_number.saturating_add(1).saturating_mul(page_len);
+        let len = used.min(mapping.len());
+        // The kernel wants an address, and nothing is read or written by it here.
+        let start = std::ptr::without_provenance_mut(mapping.start);
+        // SAFETY: the range is within one mapping, in which LMDB reads: its own shared one of its file, which it neither moves nor
+        // writes to and which lives as long as `env`. Pages that are given back are read from the page cache again when they
+        // are touched, so nobody sees another byte.
+        let trimmed = unsafe { rustix::mm::madvise(start, len, Advice::LinuxDontNeed) };
+        // Where memory is locked the pages stay, and all else works.
         let _ = trimmed;
     }
 }
@@ -189,6 +207,17 @@ impl TableWriter for LmdbWriter<'_> {
     fn delete(&mut self, key: &[u8]) -> io::Result<bool> {
         self.pairs.delete(&mut self.txn, key).map_err(failed)
     }
+}
+
+/// The mapping of this process that holds an address; `None` where there is no `/proc`.
+fn mapping_of(address: usize) -> Option<Range<usize>> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines().find_map(|line| {
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let range = start..usize::from_str_radix(end, 16).ok()?;
+        range.contains(&address).then_some(range)
+    })
 }
 
 /// How long the file should be, if it is shorter than what it says of itself.

@@ -41,6 +41,10 @@ const MOST_UNDER_LOCK: usize = 4;
 /// How often the lock is given back for that; then it is kept, so that a collection ends beside whoever saves all the time.
 const MOST_ROUNDS: usize = 16;
 
+/// References that are gathered before they are marked: 8 MB of them. In the order of their names, several of them lie in one page
+/// of the store's index, which is looked through once for all; one by one, each would need pages of its own.
+const GATHERED: usize = 1 << 18;
+
 /// How a repository is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Collect {
@@ -81,11 +85,29 @@ pub enum CollectProgress {
 /// Marks what it is told of.
 struct Marking<'s, 'p> {
     marks: StoreMarks<'s>,
+    /// What was told and is not marked yet.
+    gathered: Vec<ContentHash>,
     observe: &'p mut dyn FnMut(CollectProgress),
     references: u64,
     missing: u64,
     /// Why what is reachable cannot be known.
     blocked: Option<Fault>,
+}
+
+impl Marking<'_, '_> {
+    /// Marks what was told so far. Nothing is removed before that, so it makes no difference when.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.gathered.sort_unstable();
+        self.gathered.dedup();
+        for hash in &self.gathered {
+            match self.marks.mark(hash) {
+                Err(StoreError::Missing { .. }) => self.missing += 1,
+                marked => marked.map(drop)?,
+            }
+        }
+        self.gathered.clear();
+        Ok(())
+    }
 }
 
 impl Visitor for Marking<'_, '_> {
@@ -94,13 +116,14 @@ impl Visitor for Marking<'_, '_> {
         if self.references.is_multiple_of(4096) {
             (self.observe)(CollectProgress::Marking { references: self.references });
         }
-        self.marks.mark(hash).map(drop)
+        self.gathered.push(*hash);
+        if self.gathered.len() < GATHERED { Ok(()) } else { self.settle() }
     }
 
     fn fault(&mut self, fault: &Fault) -> Result<(), StoreError> {
         match fault {
-            // Nobody can read on from there, whatever is kept.
-            Fault::Missing { .. } => self.missing += 1,
+            // Nobody can read on from there, whatever is kept. It was told of before it was read, and is counted when that is marked.
+            Fault::Missing { .. } => {}
             // A copy of it may be found, or a newer program may read it; what it refers to must be there then.
             Fault::Damaged { .. } | Fault::Unsupported { .. } => {
                 self.blocked.get_or_insert_with(|| fault.clone());
@@ -146,6 +169,7 @@ impl Repository {
         let mut before = roots.leases.since.map_or(cutoff, |since| since.min(cutoff));
         let marking = Marking {
             marks: self.store.marks()?,
+            gathered: Vec::new(),
             observe,
             references: 0,
             missing: 0,
@@ -156,6 +180,8 @@ impl Repository {
         for root in self.kept_by(&roots, before)? {
             self.mark(&mut reach, &mut kept, root)?;
         }
+        // Before anybody has to wait.
+        reach.visitor().settle()?;
 
         (reach.visitor().observe)(CollectProgress::Marked);
         let mut rounds = 0;
@@ -172,11 +198,13 @@ impl Repository {
                 for root in new {
                     self.mark(&mut reach, &mut kept, root)?;
                 }
+                reach.visitor().settle()?;
                 continue;
             }
             for root in new {
                 self.mark(&mut reach, &mut kept, root)?;
             }
+            reach.visitor().settle()?;
             if let Some(fault) = &reach.visitor().blocked {
                 return Err(Error::Damaged(format!(
                     "{fault}, and what it refers to cannot be known, so nothing was collected; see `cascow fsck`"

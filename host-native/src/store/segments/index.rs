@@ -32,6 +32,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 
@@ -47,6 +48,10 @@ const ALONE: u32 = u32::MAX;
 
 /// Ages are kept to so many seconds: putting an object again and again must not write its entry each time.
 const AGE_STEP: u32 = 60;
+
+/// Looks after which memory is given back while it is spared. A look touches a page at each level of the tree, of which the lowest two
+/// are seldom those of the look before, and the kernel maps sixteen pages of 4 KiB around each: 32 MB, and little more.
+const SPARED: u32 = 1 << 8;
 
 /// What the index says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +176,20 @@ pub(super) struct Appended {
 pub(super) struct Index {
     table: Arc<dyn Table>,
     dir: PathBuf,
+    /// How many want memory to be spared at the moment.
+    sparing: AtomicU32,
+    /// Looks since it was given back.
+    looks: AtomicU32,
+}
+
+/// As long as it is held, the memory in which the index caches what is looked up is given back from time to time.
+#[derive(Debug)]
+pub(super) struct Sparing<'i>(&'i Index);
+
+impl Drop for Sparing<'_> {
+    fn drop(&mut self) {
+        self.0.sparing.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Index {
@@ -187,7 +206,7 @@ impl Index {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
             Err(error) => return Err(Error::io("open", dir)(error)),
         };
-        let index = Self { table, dir: dir.to_owned() };
+        let index = Self::of(table, dir);
         let refuse = |reason| Error::NotARepository { path: dir.to_owned(), reason };
         match index.value(FORMAT_KEY)?.as_deref() {
             Some([VERSION, hash, 0, 0]) if *hash == kind.id() => Ok(Some(index)),
@@ -205,9 +224,14 @@ impl Index {
     /// Makes an index without entries, in a directory that has none.
     pub(super) fn create(disk: &dyn Disk, dir: &Path, kind: HashKind) -> Result<Self, Error> {
         let table = disk.table(dir, Access::Write).map_err(Error::io("create", dir))?;
-        let index = Self { table, dir: dir.to_owned() };
+        let index = Self::of(table, dir);
         index.write(&mut |txn| txn.put(FORMAT_KEY, &[VERSION, kind.id(), 0, 0]))?;
         Ok(index)
+    }
+
+    fn of(table: Arc<dyn Table>, dir: &Path) -> Self {
+        let (sparing, looks) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { table, dir: dir.to_owned(), sparing, looks }
     }
 
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -231,6 +255,7 @@ impl Index {
         hashes: &[ContentHash],
         found: &mut dyn FnMut(usize, Entry),
     ) -> Result<(), Error> {
+        self.look(hashes.len());
         let mut is_damaged = false;
         let mut show = |position, bytes: &[u8]| match Entry::from_bytes(bytes) {
             Some(entry) => found(position, entry),
@@ -308,6 +333,7 @@ impl Index {
             let mut states = States::default();
             lost = None;
             for (hash, Appended { entry, mends }) in appended {
+                self.look(1);
                 let ours = Entry { put_at: now, ..*entry };
                 let key = &hash.as_bytes()[..];
                 let Some(found) = txn.insert(key, &ours.to_bytes())? else {
@@ -376,6 +402,7 @@ impl Index {
         self.write(&mut |txn| {
             let mut states = States::default();
             for (hash, old, new) in moves {
+                self.look(1);
                 let key = &hash.as_bytes()[..];
                 let Some(found) = txn.get(key)?.and_then(Entry::from_bytes) else { continue };
                 if found.is_where(old) {
@@ -433,6 +460,24 @@ impl Index {
     /// Gives back the memory in which it caches what was looked up.
     pub(super) fn trim(&self) {
         self.table.trim();
+    }
+
+    /// For who looks up nearly everything, one after the other, and must not have all of the index in memory for that.
+    pub(super) fn spare(&self) -> Sparing<'_> {
+        self.sparing.fetch_add(1, Ordering::Relaxed);
+        Sparing(self)
+    }
+
+    /// Before as many looks, within a transaction too: what that has changed is kept elsewhere.
+    fn look(&self, looks: usize) {
+        if self.sparing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let looks = u32::try_from(looks).unwrap_or(SPARED).min(SPARED);
+        if self.looks.fetch_add(looks, Ordering::Relaxed) >= SPARED {
+            self.looks.store(0, Ordering::Relaxed);
+            self.trim();
+        }
     }
 
     fn write(

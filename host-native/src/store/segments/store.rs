@@ -42,6 +42,9 @@ const SEGMENT_LEN: u64 = 128 << 20;
 /// Entries listed at once.
 const LISTED: usize = 4096;
 
+/// Moved objects whose new places the index names in one transaction: some 16 MB of it are in memory then.
+const MOVED_AT_ONCE: usize = 1 << 12;
+
 /// How often a place is looked up again because the collector moved what was there.
 const LOOKS: usize = 3;
 
@@ -769,7 +772,8 @@ impl SegmentStore {
         }
         self.publish(&mut writer)?;
         moves.sort_unstable_by_key(|(hash, ..)| *hash);
-        self.index.relocate(&moves)
+        // Each is looked at for itself; a transaction holds a changed page in memory for nearly each.
+        moves.chunks(MOVED_AT_ONCE).try_for_each(|moves| self.index.relocate(moves))
     }
 }
 

@@ -16,7 +16,7 @@ use cascow_core::hash::ContentHash;
 use cascow_core::store::StoreError;
 
 use super::format::{self, Trust};
-use super::index::Entry;
+use super::index::{Entry, Sparing};
 use super::number::{self, SegmentNumber};
 use super::recovery;
 use super::store::SegmentStore;
@@ -30,10 +30,6 @@ const WINDOW: usize = 1 << 12;
 /// Bytes of objects that are moved at once.
 const MOVED_LEN: usize = 8 << 20;
 
-/// Marks after which the memory in which the index caches what was looked up is given back: the kernel maps sixteen pages for each
-/// one that is touched, so this is 32 MB at the most.
-const TRIMMED: u32 = 1 << 9;
-
 /// Objects that one segment can have, generously: a greater number in an entry is damage, and what has it is kept.
 const MOST_OBJECTS: u32 = 1 << 24;
 
@@ -44,7 +40,8 @@ pub(crate) struct SegmentMarks<'s> {
     bits: HashMap<SegmentNumber, Vec<u64>>,
     /// Objects that their writer has not entered in the index: they are young, and no sweep sees them.
     unindexed: HashSet<ContentHash>,
-    looked_up: u32,
+    /// Marking looks up all that is kept.
+    _sparing: Sparing<'s>,
 }
 
 impl SegmentMarks<'_> {
@@ -70,11 +67,6 @@ impl SegmentMarks<'_> {
 
 impl Marks for SegmentMarks<'_> {
     fn mark(&mut self, hash: &ContentHash) -> Result<bool, StoreError> {
-        self.looked_up += 1;
-        if self.looked_up == TRIMMED {
-            self.store.index.trim();
-            self.looked_up = 0;
-        }
         if let Some(entry) = self.store.index.entry(hash)? {
             let is_new = !self.has(&entry);
             self.set(&entry);
@@ -105,7 +97,7 @@ impl SegmentStore {
     pub(crate) fn marks(&self) -> Result<SegmentMarks<'_>, Error> {
         self.enter()?;
         let (bits, unindexed) = (HashMap::new(), HashSet::new());
-        Ok(SegmentMarks { store: self, bits, unindexed, looked_up: 0 })
+        Ok(SegmentMarks { store: self, bits, unindexed, _sparing: self.index.spare() })
     }
 
     /// When an object was put last, in seconds since 1970; `None` if it is not there. What is not in the index is being put.
