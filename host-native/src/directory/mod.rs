@@ -14,11 +14,13 @@
 
 mod beneath;
 mod checkout;
+mod descent;
 mod file;
 mod known;
 mod remove;
 mod scan;
 mod stat_cache;
+mod walk;
 mod workers;
 
 use std::path::PathBuf;

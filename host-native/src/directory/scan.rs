@@ -1,28 +1,22 @@
 // SPDX-License-Identifier: MIT
 //! A directory, read into a state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cascow_core::blob::Added;
-use cascow_core::entry::{Entry, EntryKind, Note, SYMLINK_MODE};
+use cascow_core::entry::Entry;
 use cascow_core::snapshot::{State, Value};
 use cascow_core::store::ObjectStore;
-use cascow_core::workspace;
 use globset::GlobSet;
-use rustix::fs::{AtFlags, FileType, RawDir};
-use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::file::{FileReader, Outcome, Stamp, VANISHED, is_gone, mode, note, xattrs};
+use super::file::{FileReader, Outcome, Stamp};
 use super::known::{Instant, Known};
-use super::{Observer, Progress, os_path, workers};
+use super::walk::{Item, Met, Walk};
+use super::{Observer, Progress, workers};
 use crate::Error;
-
-/// Bytes of a directory's listing that are asked for at once: some hundred names.
-const LISTING_LEN: usize = 32 * 1024;
 
 /// What to leave out of a scan, and what it knows beforehand.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +66,8 @@ pub struct Skipped {
 /// be read is an error, since leaving it out would lose it. All directories are walked before the first file is read.
 ///
 /// # Errors
-/// [`Error::Io`] with the path that cannot be read, or whatever the store's `put` reports: of several, what the walk met first.
+/// [`Error::Io`] with the path that cannot be read, or whatever the store's `put` reports: of several, the first in the order of
+/// paths, directories before files.
 pub fn scan<S: ObjectStore + Sync>(
     dir: &Path,
     store: &S,
@@ -88,15 +83,18 @@ pub fn scan<S: ObjectStore + Sync>(
     let walk = Walk { top: &top, options, outside };
     let mut scanner = Scanner {
         top: &top,
-        known: options.known.as_ref().map(|_| Known::default()),
+        options,
         began: Instant::now(),
         observe,
         scan: Scan::default(),
         entries: Vec::new(),
         groups: HashMap::new(),
         files: Vec::new(),
+        kept: Vec::new(),
+        remembered: Vec::new(),
     };
-    scanner.walk(&walk)?;
+    let met = walk.all(scanner.observe)?;
+    scanner.take_in(met);
     let bytes = total_len(&scanner.files);
     (scanner.observe)(Progress::Total { bytes });
     while !scanner.files.is_empty() {
@@ -105,167 +103,9 @@ pub fn scan<S: ObjectStore + Sync>(
     Ok(scanner.finish())
 }
 
-/// Where a walk goes.
-struct Walk<'a> {
-    top: &'a Beneath,
-    options: &'a ScanOptions,
-    /// Directories to leave out, by device and inode.
-    outside: HashSet<(u64, u64)>,
-}
-
-/// What a directory holds.
-#[derive(Default)]
-struct Listed {
-    /// Its own value; the top has none.
-    own: Option<Value>,
-    /// Paths of the directories in it.
-    directories: Vec<Vec<u8>>,
-    /// All that is in it and no directory.
-    items: Vec<Item>,
-    skipped: Vec<Skipped>,
-}
-
-/// Something that is no directory.
-struct Item {
-    path: Vec<u8>,
-    stamp: Stamp,
-    is_file: bool,
-    is_linked: bool,
-    /// Its value, without a group of hard links; `None` for a file that is to be read.
-    value: Option<Value>,
-}
-
-impl Walk<'_> {
-    /// Looks at all that a directory holds.
-    fn directory(&self, path: &[u8], buffer: &mut Vec<u8>) -> Result<Listed, Error> {
-        let mut listed = Listed::default();
-        let dir = match self.top.directory(path) {
-            Ok(dir) => dir,
-            Err(errno) => {
-                return self.vanished_or(errno, "open", path, &mut listed).map(|()| listed);
-            }
-        };
-        if !path.is_empty() {
-            let stat = rustix::fs::fstat(&dir).map_err(self.top.fail("look at", path))?;
-            if self.outside.contains(&(stat.st_dev, stat.st_ino)) {
-                return Ok(listed);
-            }
-            let xattrs = xattrs(&dir, self.top, path)?;
-            let entry =
-                Entry { kind: EntryKind::Directory, mode: mode(&stat), xattrs, links: None };
-            listed.own = Some(encode(&entry, &note(&stat)));
-        }
-        let mut listing = RawDir::new(&dir, buffer.spare_capacity_mut());
-        while let Some(item) = listing.next() {
-            let item = match item {
-                Ok(item) => item,
-                // Removed since it was opened: there is nothing more in it.
-                Err(Errno::NOENT) => break,
-                Err(Errno::INTR) => continue,
-                Err(errno) => return Err(self.top.fail("list", path)(errno)),
-            };
-            let name = item.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                let child = if path.is_empty() { name.to_vec() } else { [path, name].join(&b'/') };
-                self.child(&dir, name, child, &mut listed)?;
-            }
-        }
-        Ok(listed)
-    }
-
-    fn child(
-        &self,
-        dir: &OwnedFd,
-        name: &[u8],
-        path: Vec<u8>,
-        listed: &mut Listed,
-    ) -> Result<(), Error> {
-        let exclude = &self.options.exclude;
-        if !exclude.is_empty() && exclude.is_match(os_path(&path)) {
-            return Ok(());
-        }
-        if !workspace::is_path(&path) {
-            let reason = "the path is longer than 4,095 bytes";
-            return Err(Error::Misuse(format!(
-                "cannot save {:?}: {reason}",
-                self.top.full_path(&path)
-            )));
-        }
-        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(errno) => return self.vanished_or(errno, "look at", &path, listed),
-        };
-        let (stamp, is_linked) = (Stamp::of(&stat), stat.st_nlink > 1);
-        let file_type = FileType::from_raw_mode(stat.st_mode);
-        let kind = match file_type {
-            FileType::Directory => {
-                listed.directories.push(path);
-                return Ok(());
-            }
-            FileType::RegularFile => {
-                let value = self.options.known.as_ref().and_then(|known| known.get(&stamp));
-                // A member of a group is decoded later.
-                let is_usable = |value: &&Value| !is_linked || Entry::decode(&value.bytes).is_ok();
-                let value = value.filter(is_usable).cloned();
-                listed.items.push(Item { path, stamp, is_file: true, is_linked, value });
-                return Ok(());
-            }
-            FileType::Symlink => match rustix::fs::readlinkat(dir, name, Vec::new()) {
-                Ok(target) => EntryKind::Symlink { target: target.into_bytes() },
-                Err(errno) => return self.vanished_or(errno, "read", &path, listed),
-            },
-            FileType::Fifo => EntryKind::Fifo,
-            FileType::CharacterDevice | FileType::BlockDevice => {
-                let (major, minor) =
-                    (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-                if file_type == FileType::BlockDevice {
-                    EntryKind::BlockDevice { major, minor }
-                } else {
-                    EntryKind::CharacterDevice { major, minor }
-                }
-            }
-            FileType::Socket => {
-                listed.skipped.push(Skipped { path, reason: "a socket" });
-                return Ok(());
-            }
-            _ => {
-                listed.skipped.push(Skipped { path, reason: "of unknown kind" });
-                return Ok(());
-            }
-        };
-        let mode =
-            if matches!(kind, EntryKind::Symlink { .. }) { SYMLINK_MODE } else { mode(&stat) };
-        let entry = Entry { kind, mode, xattrs: Vec::new(), links: None };
-        let value = Some(encode(&entry, &note(&stat)));
-        listed.items.push(Item { path, stamp, is_file: false, is_linked, value });
-        Ok(())
-    }
-
-    /// What was listed and is not there any more is skipped; any other failure is one.
-    fn vanished_or(
-        &self,
-        errno: Errno,
-        operation: &'static str,
-        path: &[u8],
-        listed: &mut Listed,
-    ) -> Result<(), Error> {
-        if is_gone(errno) && !path.is_empty() {
-            listed.skipped.push(Skipped { path: path.to_vec(), reason: VANISHED });
-            Ok(())
-        } else {
-            Err(self.top.fail(operation, path)(errno))
-        }
-    }
-}
-
-fn encode(entry: &Entry, note: &Note) -> Value {
-    Value { bytes: entry.encode().into(), note: note.encode().into() }
-}
-
 struct Scanner<'a> {
     top: &'a Beneath,
-    /// What the next scan is to know, if anything.
-    known: Option<Known>,
+    options: &'a ScanOptions,
     began: Instant,
     observe: Observer<'a>,
     scan: Scan,
@@ -273,8 +113,11 @@ struct Scanner<'a> {
     entries: Vec<(Vec<u8>, Value)>,
     /// What has several names, by device and inode.
     groups: HashMap<(u64, u64), Group>,
-    /// Files still to be read, in the order in which they were met.
+    /// Files still to be read, ascending by path.
     files: Vec<FoundFile>,
+    /// What the next scan is to know: places in what this one knew, and files that were read.
+    kept: Vec<usize>,
+    remembered: Vec<(Stamp, Value)>,
 }
 
 /// A regular file that the walk met.
@@ -291,41 +134,28 @@ fn total_len(files: &[FoundFile]) -> u64 {
 
 /// A group of hard links.
 struct Group {
-    /// All paths, in the order in which they were met. A file is read by the first.
+    /// All paths, ascending. A file is read by the first.
     paths: Vec<Vec<u8>>,
     /// What they all are; `None` until the file is read.
     value: Option<Value>,
 }
 
 impl Scanner<'_> {
-    /// Takes in all but the files that are to be read, and lists those. Goes down level by level, each level by all threads.
-    fn walk(&mut self, walk: &Walk<'_>) -> Result<(), Error> {
-        let mut level = vec![Vec::new()];
-        while !level.is_empty() {
-            let listed = workers::map(
-                workers::threads_for(level.len(), 0),
-                &level,
-                || Vec::with_capacity(LISTING_LEN),
-                |buffer, path, _| walk.directory(path, buffer),
-                self.observe,
-            )?;
-            let mut below = Vec::new();
-            for (path, listed) in mem::take(&mut level).into_iter().zip(listed) {
-                if let Some(value) = listed.own {
-                    self.insert(path, value);
-                }
-                below.extend(listed.directories);
-                self.scan.skipped.extend(listed.skipped);
-                for item in listed.items {
-                    self.item(item);
-                }
-            }
-            level = below;
+    /// Takes in what a walk met, and lists the files that are to be read.
+    fn take_in(&mut self, met: Met) {
+        self.entries = met.entries;
+        self.kept = met.kept;
+        self.scan.bytes = met.kept_bytes;
+        self.scan.skipped = met.skipped;
+        let mut items = met.items;
+        // Which thread met what must not show: not in the order of reading, hence of failures, nor in who is read for a group.
+        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for item in items {
+            self.item(item);
         }
-        Ok(())
     }
 
-    fn item(&mut self, Item { path, stamp, is_file, is_linked, value }: Item) {
+    fn item(&mut self, Item { path, stamp, is_linked, value, place }: Item) {
         if is_linked {
             let inode = (stamp.device, stamp.inode);
             if let Some(group) = self.groups.get_mut(&inode) {
@@ -336,9 +166,9 @@ impl Scanner<'_> {
         }
         match value {
             Some(value) => {
-                if is_file {
-                    self.scan.bytes += stamp.len;
-                    self.remember(stamp, &value);
+                if let Some(place) = place {
+                    self.scan.bytes = self.scan.bytes.saturating_add(stamp.len);
+                    self.kept.push(place);
                 }
                 (self.observe)(Progress::Step { entries: 1, bytes: 0 });
                 self.place(path, stamp, is_linked, value);
@@ -390,8 +220,8 @@ impl Scanner<'_> {
     }
 
     fn remember(&mut self, stamp: Stamp, value: &Value) {
-        if let Some(known) = &mut self.known {
-            known.insert(stamp, value.clone(), self.began);
+        if self.options.known.is_some() {
+            self.remembered.push((stamp, value.clone()));
         }
     }
 
@@ -403,16 +233,10 @@ impl Scanner<'_> {
         }
     }
 
-    fn insert(&mut self, path: Vec<u8>, value: Value) {
-        self.entries.push((path, value));
-        (self.observe)(Progress::Step { entries: 1, bytes: 0 });
-    }
-
     /// Names each group of hard links after its first path.
     fn finish(mut self) -> Scan {
-        for (_, Group { mut paths, value }) in mem::take(&mut self.groups) {
+        for (_, Group { paths, value }) in mem::take(&mut self.groups) {
             let Some(value) = value else { continue };
-            paths.sort();
             // One path of several: the others are outside the directory.
             let links = if paths.len() > 1 { paths.first().cloned() } else { None };
             // UNWRAP: encoded by this scan, or decoded before it was taken from what is known.
@@ -421,7 +245,9 @@ impl Scanner<'_> {
             self.entries.extend(paths.into_iter().map(|path| (path, value.clone())));
         }
         self.scan.state = self.entries.into_iter().collect();
-        self.scan.known = self.known.unwrap_or_default();
+        if let Some(known) = &self.options.known {
+            self.scan.known = known.renewed(self.kept, self.remembered, self.began);
+        }
         self.scan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         self.scan.unsettled.sort();
         self.scan

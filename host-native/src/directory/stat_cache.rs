@@ -5,7 +5,7 @@
 //! is damaged, cut off or missing means that files are read again.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -29,7 +29,7 @@ pub fn load_known(
 ) -> Result<(Known, Option<ContentHash>), Error> {
     let read = || {
         let dir = dir.canonicalize().ok()?;
-        Known::decode(&fs::read(path(repository, &dir)).ok()?, &dir)
+        Known::decode(fs::read(path(repository, &dir)).ok()?, &dir)
     };
     match read() {
         Some((known, base)) if repository.snapshots()?.contains(&base) => Ok((known, Some(base))),
@@ -53,7 +53,7 @@ pub fn store_known(
     fs::create_dir_all(caches).map_err(Error::io("create", caches))?;
     let write = || {
         let mut file = tempfile::Builder::new().tempfile_in(caches)?;
-        file.write_all(&known.encode(&dir, snapshot))?;
+        known.write(&mut file, &dir, snapshot)?;
         file.persist(&path).map_err(|error| error.error)
     };
     write().map_err(Error::io("write", &path))?;
