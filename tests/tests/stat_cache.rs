@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use cascow_core::hash::HashKind;
-use cascow_native::directory::{Known, Scan, ScanOptions, load_known, scan, store_known};
+use cascow_native::directory::{Known, Learned, Scan, ScanOptions, load_known, scan, store_known};
 use cascow_native::repository::Repository;
 use cascow_native::store::StoreKind;
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Bench {
     /// Saves as the program does, and says how many files were read; the state is checked against one read from nothing.
     fn save(&self) -> u64 {
         let (known, _) = load_known(&self.repository, &self.tree).unwrap();
-        let found = self.scan(Some(known));
+        let found = self.scan(Some(known.clone()));
         let fresh = self.scan(None);
         assert_eq!((&found.state, found.bytes), (&fresh.state, fresh.bytes));
         let values = |scan: &Scan| -> Vec<_> {
@@ -72,7 +72,8 @@ impl Bench {
         assert_eq!(values(&found), values(&fresh), "notes");
         let written = self.repository.write_snapshot(&found.state, None).unwrap();
         self.repository.publish(&written.snapshot, None).unwrap();
-        store_known(&self.repository, &self.tree, &found.known, &written.snapshot).unwrap();
+        let learned = found.learned;
+        store_known(&self.repository, &self.tree, &known, learned, &written.snapshot).unwrap();
         found.read
     }
 
@@ -209,7 +210,8 @@ fn caches_of_many_directories_do_not_add_up() {
     for n in 0..70 {
         let dir = bench.tree.join(format!("dir{n}"));
         fs::create_dir(&dir).unwrap();
-        store_known(&bench.repository, &dir, &Known::default(), &snapshot).unwrap();
+        let (known, learned) = (Known::default(), Learned::default());
+        store_known(&bench.repository, &dir, &known, learned, &snapshot).unwrap();
     }
     assert_eq!(fs::read_dir(bench.repository.dir().join("stat-cache")).unwrap().count(), 64);
 }

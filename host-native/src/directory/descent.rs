@@ -21,37 +21,42 @@ use crate::Error;
 const DIRECTORIES_PER_THREAD: usize = 8;
 
 /// Visits the directory with the empty path, and all that is found below it, by as many threads as the machine has cores, each
-/// with a `worker`, and gives back the workers. `visit` adds the paths of the directories below to the list that it is given, and
-/// says how many entries it has dealt with; a path that is found sorts behind the one that led to it.
+/// with a `worker`, and gives back what `finish` makes of each worker, still on its thread. `visit` adds the paths of the
+/// directories below to the list that it is given, and says how many entries it has dealt with; a path that is found sorts behind
+/// the one that led to it.
 ///
 /// # Errors
 /// That of the first directory that failed, in the order of their paths.
-pub(super) fn descend<W: Send>(
+pub(super) fn descend<W, T: Send>(
     worker: impl Fn() -> W + Sync,
     visit: impl Fn(&mut W, &[u8], &mut Vec<Vec<u8>>) -> Result<u64, Error> + Sync,
+    finish: impl Fn(W) -> T + Sync,
     observe: Observer<'_>,
-) -> Result<Vec<W>, Error> {
+) -> Result<Vec<T>, Error> {
     let machine = thread::available_parallelism().map_or(1, NonZero::get);
-    descend_with(machine, worker, visit, observe)
+    descend_with(machine, worker, visit, finish, observe)
 }
 
-fn descend_with<W: Send>(
+fn descend_with<W, T: Send>(
     threads: usize,
     worker: impl Fn() -> W + Sync,
     visit: impl Fn(&mut W, &[u8], &mut Vec<Vec<u8>>) -> Result<u64, Error> + Sync,
+    finish: impl Fn(W) -> T + Sync,
     observe: Observer<'_>,
-) -> Result<Vec<W>, Error> {
+) -> Result<Vec<T>, Error> {
     let pile = Pile::new();
     let done = AtomicU64::new(0);
-    let run = |worker: &mut W, between: &mut dyn FnMut()| {
+    let run = |between: &mut dyn FnMut()| {
+        let mut worker = worker();
         while let Some(mut turn) = pile.take() {
-            match visit(worker, &turn.path, &mut turn.below) {
+            match visit(&mut worker, &turn.path, &mut turn.below) {
                 Ok(entries) => _ = done.fetch_add(entries, Ordering::Relaxed),
                 Err(error) => pile.fail(&turn.path, error),
             }
             drop(turn);
             between();
         }
+        finish(worker)
     };
     let mut tell = || {
         let entries = done.swap(0, Ordering::Relaxed);
@@ -59,35 +64,30 @@ fn descend_with<W: Send>(
             observe(Progress::Step { entries, bytes: 0 });
         }
     };
-    let workers = thread::scope(|scope| {
-        let mut own = worker();
+    let results = thread::scope(|scope| {
         let mut others = Vec::new();
         let mut wanted = threads.saturating_sub(1);
-        let other = || {
-            let mut worker = worker();
-            run(&mut worker, &mut || ());
-            worker
-        };
-        run(&mut own, &mut || {
+        let own = run(&mut || {
             tell();
             while others.len() < wanted && pile.is_worth(others.len() + 1) {
-                match thread::Builder::new().spawn_scoped(scope, other) {
+                match thread::Builder::new().spawn_scoped(scope, || run(&mut || ())) {
                     Ok(other) => others.push(other),
                     // A system that gives no more threads is worked with those that there are.
                     Err(_) => wanted = 0,
                 }
             }
         });
-        let join =
-            |other: ScopedJoinHandle<'_, W>| other.join().unwrap_or_else(|it| resume_unwind(it));
-        let mut workers: Vec<W> = others.into_iter().map(join).collect();
-        workers.push(own);
-        workers
+        let join = |other: ScopedJoinHandle<'_, T>| {
+            other.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        let mut results = vec![own];
+        results.extend(others.into_iter().map(join));
+        results
     });
     tell();
     match pile.into_failure() {
         Some(error) => Err(error),
-        None => Ok(workers),
+        None => Ok(results),
     }
 }
 
@@ -199,10 +199,13 @@ mod tests {
                     below.extend(children(path, breadth, depth));
                     Ok(1)
                 };
-                let seen = descend_with(threads, Vec::new, visit, &mut |progress| match progress {
-                    Progress::Step { entries, .. } => told += entries,
-                    Progress::Total { .. } => unreachable!("nobody knows the total"),
-                });
+                let seen =
+                    descend_with(threads, Vec::new, visit, |worker| worker, &mut |progress| {
+                        match progress {
+                            Progress::Step { entries, .. } => told += entries,
+                            Progress::Total { .. } => unreachable!("nobody knows the total"),
+                        }
+                    });
                 let mut seen = seen.unwrap().concat();
                 seen.sort();
                 let mut all = vec![Vec::new()];
@@ -230,7 +233,9 @@ mod tests {
                         false => Ok(1),
                     }
                 };
-                let error = descend_with(threads, || (), visit, &mut |_| {}).err().unwrap();
+                let error = descend_with(threads, || (), visit, |worker| worker, &mut |_| {})
+                    .err()
+                    .unwrap();
                 assert_eq!(error.to_string(), "c/b/", "{threads} threads");
             }
         }
@@ -245,7 +250,7 @@ mod tests {
                 below.extend(children(path, 26, 3));
                 if path.is_empty() { Err(Error::Misuse("the top".into())) } else { Ok(1) }
             };
-            assert!(descend_with(threads, || (), visit, &mut |_| {}).is_err());
+            assert!(descend_with(threads, || (), visit, |worker| worker, &mut |_| {}).is_err());
             assert_eq!(begun.into_inner(), 1, "{threads} threads");
         }
     }
@@ -261,7 +266,7 @@ mod tests {
             }
             Ok(1)
         };
-        assert_eq!(descend_with(2, || (), visit, &mut |_| {}).unwrap().len(), 2);
+        assert_eq!(descend_with(2, || (), visit, |worker| worker, &mut |_| {}).unwrap().len(), 2);
     }
 
     #[test]
@@ -272,7 +277,7 @@ mod tests {
                 assert!(path != b"k/k/", "a fault");
                 Ok(1)
             };
-            let run = || descend_with(threads, || (), visit, &mut |_| {}).is_ok();
+            let run = || descend_with(threads, || (), visit, |worker| worker, &mut |_| {}).is_ok();
             assert!(std::panic::catch_unwind(run).is_err(), "{threads} threads");
         }
     }

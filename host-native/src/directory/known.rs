@@ -25,12 +25,14 @@
 //! All integers are little-endian. It is a cache: what cannot be read is nothing known, never an error. It is used as it lies
 //! there: a scan asks for each file once, and to make anything of ten thousand of them beforehand would take longer.
 
-use std::io::{self, Write};
+use std::cmp::Ordering;
+use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
+use cascow_core::hash::{ContentHash, HASH_LEN, HashKind, Hasher};
 use cascow_core::snapshot::{Value, ValueRef};
 
 use super::file::Stamp;
@@ -39,6 +41,9 @@ const HEADER: [u8; 8] = *b"CCSC\x02\0\0\0";
 
 /// Bytes before the files: header, sum, path, snapshot, number of files.
 const PREFIX_LEN: usize = HEADER.len() + 3 * HASH_LEN + 8;
+
+/// Bytes that are hashed and written at once.
+const WRITE_LEN: usize = 64 * 1024;
 
 /// Bytes of a file without its value.
 const RECORD_LEN: usize = 64;
@@ -90,66 +95,70 @@ impl Known {
         Some(Found { place, value: self.value(&record)? })
     }
 
-    /// What is known after a scan that began then: of the files here those at these places, and files that were read. What
-    /// changed shortly before is left out. O(n log n) for n files that stay or were read.
-    pub(super) fn renewed(
-        &self,
-        mut kept: Vec<usize>,
-        read: Vec<(Stamp, Value)>,
-        began: Instant,
-    ) -> Self {
-        // As they lie here, so that they need hardly be sorted; a file with several names is met several times.
-        kept.sort_unstable();
-        let all = self.records();
-        let mut files: Vec<(Stamp, ValueRef<'_>)> = Vec::with_capacity(kept.len() + read.len());
-        files.extend(kept.into_iter().filter_map(|place| {
-            let record = Record::parse(all.get(place)?)?;
-            Some((record.stamp, self.value(&record)?))
-        }));
-        files.extend(read.iter().map(|(stamp, value)| (*stamp, ValueRef::from(value))));
-        files.retain(|(stamp, _)| {
-            began.is_long_after(stamp.modified) && began.is_long_after(stamp.changed)
-        });
-        files.sort_by_key(|(stamp, _)| key(stamp));
-        // An inode that was given to another file meanwhile: whichever of the two it is taken for, its stamp tells next time.
-        files.dedup_by_key(|(stamp, _)| key(stamp));
-
-        let len = |(_, value): &(Stamp, ValueRef<'_>)| value.bytes.len() + value.note.len();
-        let values_len: usize = files.iter().map(len).sum();
-        let mut body = Vec::with_capacity(files.len() * RECORD_LEN + values_len);
-        let mut offset = 0;
-        files.retain(|(stamp, value)| {
-            // A value's parts are bounded by a listing's limits, far below 32 bits.
-            let Some(record) = Record::new(*stamp, offset, value) else { return false };
-            record.encode(&mut body);
-            offset += u64::from(record.entry_len) + u64::from(record.note_len);
-            true
-        });
-        for (_, value) in &files {
-            body.extend_from_slice(value.bytes);
-            body.extend_from_slice(value.note);
-        }
-        Self { files: files.len(), body }
-    }
-
-    /// Writes the bytes to be kept, for the directory at this absolute path and the snapshot that its scan became.
+    /// Writes what is to be kept for the next scan of the directory at this absolute path, after one that knew this learned that
+    /// much more and became that snapshot. O(n log n) for n files that stay or were read; memory for their places alone.
     ///
     /// # Errors
     /// Those of the target.
-    pub fn write(
+    pub fn write_renewed(
         &self,
-        target: &mut impl Write,
+        mut learned: Learned,
+        target: &mut (impl Write + Seek),
         dir: &Path,
         snapshot: &ContentHash,
     ) -> io::Result<()> {
-        let path = path_hash(dir);
-        let files = (self.files as u64).to_le_bytes();
-        let parts = [path.as_bytes(), snapshot.as_bytes(), &files[..], &self.body];
-        let mut sum = HashKind::Blake3.hasher();
-        parts.iter().for_each(|part| sum.update(part));
+        // A file with several names is met several times.
+        learned.kept.sort_unstable();
+        learned.kept.dedup();
+        learned.read.sort_by_key(|(stamp, _)| key(stamp));
+        // An inode that was given to another file meanwhile: whichever of the two it is taken for, its stamp tells next time.
+        learned.read.dedup_by_key(|(stamp, _)| key(stamp));
+        let files = || self.renewed(&learned);
+
         target.write_all(&HEADER)?;
-        target.write_all(sum.finish().as_bytes())?;
-        parts.iter().try_for_each(|part| target.write_all(part))
+        let sum_at = target.stream_position()?;
+        target.write_all(&[0; HASH_LEN])?;
+        let summed = Summed { target: &mut *target, hasher: HashKind::Blake3.hasher() };
+        let mut body = BufWriter::with_capacity(WRITE_LEN, summed);
+        body.write_all(path_hash(dir).as_bytes())?;
+        body.write_all(snapshot.as_bytes())?;
+        body.write_all(&(files().count() as u64).to_le_bytes())?;
+        let mut offset = 0;
+        for (stamp, value) in files() {
+            let lens = value_lens(&value).ok_or(ErrorKind::InvalidInput)?;
+            Record { stamp, offset, lens }.write(&mut body)?;
+            offset += value.bytes.len() as u64 + value.note.len() as u64;
+        }
+        for (_, value) in files() {
+            body.write_all(value.bytes)?;
+            body.write_all(value.note)?;
+        }
+        let sum = body.into_inner()?.hasher.finish();
+        target.seek(SeekFrom::Start(sum_at))?;
+        target.write_all(sum.as_bytes())
+    }
+
+    /// The files that the next scan is to know, ascending by device and inode: what stayed and what was read, both in order.
+    fn renewed<'a>(&'a self, learned: &'a Learned) -> impl Iterator<Item = (Stamp, ValueRef<'a>)> {
+        let records = self.records();
+        let kept = learned.kept.iter().filter_map(|place| {
+            let record = Record::parse(records.get(*place)?)?;
+            Some((record.stamp, self.value(&record)?))
+        });
+        let read = learned.read.iter().map(|(stamp, value)| (*stamp, ValueRef::from(value)));
+        let (mut kept, mut read) = (kept.peekable(), read.peekable());
+        let merged = iter::from_fn(move || match (kept.peek(), read.peek()) {
+            (Some((kept_stamp, _)), Some((read_stamp, _))) => {
+                match key(kept_stamp).cmp(&key(read_stamp)) {
+                    Ordering::Less => kept.next(),
+                    Ordering::Equal => kept.next().and(read.next()),
+                    Ordering::Greater => read.next(),
+                }
+            }
+            (Some(_), None) => kept.next(),
+            (None, _) => read.next(),
+        });
+        merged.filter(|(stamp, _)| learned.is_sure_of(stamp))
     }
 
     /// What bytes say of the directory at this absolute path, and the snapshot that it became; `None` if they are damaged, of
@@ -179,9 +188,70 @@ impl Known {
     /// A file's value; `None` if its record points beyond the values, which a right sum does not exclude.
     fn value(&self, record: &Record) -> Option<ValueRef<'_>> {
         let values = &self.body[self.files * RECORD_LEN..];
+        let [entry_len, note_len] = record.lens.map(usize::try_from);
         let value = values.get(usize::try_from(record.offset).ok()?..)?;
-        let (bytes, rest) = value.split_at_checked(usize::try_from(record.entry_len).ok()?)?;
-        Some(ValueRef { bytes, note: rest.get(..usize::try_from(record.note_len).ok()?)? })
+        let (bytes, rest) = value.split_at_checked(entry_len.ok()?)?;
+        Some(ValueRef { bytes, note: rest.get(..note_len.ok()?)? })
+    }
+}
+
+/// What a scan found out for the next one.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// Files that are as they were known, by their places.
+    kept: Vec<usize>,
+    /// Files that were read.
+    read: Vec<(Stamp, Value)>,
+    /// When the scan began.
+    began: Instant,
+}
+
+impl Default for Learned {
+    /// Nothing, at this moment.
+    fn default() -> Self {
+        Self { kept: Vec::new(), read: Vec::new(), began: Instant::now() }
+    }
+}
+
+impl Learned {
+    /// Number of files that were known and are as they were.
+    pub fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Files at these places are as they were known.
+    pub(super) fn keep(&mut self, places: impl IntoIterator<Item = usize>) {
+        self.kept.extend(places);
+    }
+
+    /// Remembers a file that was read.
+    pub(super) fn read(&mut self, stamp: Stamp, value: Value) {
+        if self.is_sure_of(&stamp) && value_lens(&(&value).into()).is_some() {
+            self.read.push((stamp, value));
+        }
+    }
+
+    /// Whether the stamp tells all versions of a file apart from now on: it did not change shortly before the scan, or after.
+    fn is_sure_of(&self, stamp: &Stamp) -> bool {
+        self.began.is_long_after(stamp.modified) && self.began.is_long_after(stamp.changed)
+    }
+}
+
+/// Passes bytes on and hashes them.
+struct Summed<'a, W> {
+    target: &'a mut W,
+    hasher: Hasher,
+}
+
+impl<W: Write> Write for Summed<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.target.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()
     }
 }
 
@@ -190,34 +260,32 @@ fn key(stamp: &Stamp) -> (u64, u64) {
     (stamp.device, stamp.inode)
 }
 
+/// Lengths of entry and note. A listing's limits are far below 32 bits; a value beyond has none and is not remembered.
+fn value_lens(value: &ValueRef<'_>) -> Option<[u32; 2]> {
+    Some([u32::try_from(value.bytes.len()).ok()?, u32::try_from(value.note.len()).ok()?])
+}
+
 /// A file as it lies in the cache, without its value.
 struct Record {
     stamp: Stamp,
     /// Where its value begins among the values.
     offset: u64,
-    entry_len: u32,
-    note_len: u32,
+    /// Of entry and note.
+    lens: [u32; 2],
 }
 
 impl Record {
-    fn new(stamp: Stamp, offset: u64, value: &ValueRef<'_>) -> Option<Self> {
-        let entry_len = u32::try_from(value.bytes.len()).ok()?;
-        let note_len = u32::try_from(value.note.len()).ok()?;
-        Some(Self { stamp, offset, entry_len, note_len })
-    }
-
-    fn encode(&self, bytes: &mut Vec<u8>) {
+    fn write(&self, target: &mut impl Write) -> io::Result<()> {
         let Stamp { device, inode, len, modified, changed } = self.stamp;
         for number in [device, inode, len] {
-            bytes.extend_from_slice(&number.to_le_bytes());
+            target.write_all(&number.to_le_bytes())?;
         }
         for (secs, nanos) in [modified, changed] {
-            bytes.extend_from_slice(&secs.to_le_bytes());
-            bytes.extend_from_slice(&nanos.to_le_bytes());
+            target.write_all(&secs.to_le_bytes())?;
+            target.write_all(&nanos.to_le_bytes())?;
         }
-        bytes.extend_from_slice(&self.offset.to_le_bytes());
-        bytes.extend_from_slice(&self.entry_len.to_le_bytes());
-        bytes.extend_from_slice(&self.note_len.to_le_bytes());
+        target.write_all(&self.offset.to_le_bytes())?;
+        self.lens.iter().try_for_each(|len| target.write_all(&len.to_le_bytes()))
     }
 
     /// Never `None`: the fields are as long as the record together.
@@ -232,8 +300,7 @@ impl Record {
                 changed: time(&mut rest)?,
             },
             offset: u64::from_le_bytes(take(&mut rest)?),
-            entry_len: u32::from_le_bytes(take(&mut rest)?),
-            note_len: u32::from_le_bytes(take(&mut rest)?),
+            lens: [u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?)],
         })
     }
 
@@ -285,6 +352,8 @@ impl Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     fn stamp(inode: u64, changed: (i64, u32)) -> Stamp {
@@ -297,27 +366,39 @@ mod tests {
 
     const BEGAN: Instant = Instant { secs: 1000, nanos: 500 };
 
+    const SNAPSHOT: ContentHash = ContentHash::from_bytes([7; HASH_LEN]);
+
+    fn dir() -> &'static Path {
+        Path::new("/some/tree")
+    }
+
+    fn learned(kept: Vec<usize>, read: Vec<(Stamp, Value)>) -> Learned {
+        let mut learned = Learned { kept, read: Vec::new(), began: BEGAN };
+        read.into_iter().for_each(|(stamp, value)| learned.read(stamp, value));
+        learned
+    }
+
+    fn encode(known: &Known, learned: Learned) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        known.write_renewed(learned, &mut bytes, dir(), &SNAPSHOT).unwrap();
+        bytes.into_inner()
+    }
+
     fn known(files: Vec<(Stamp, Value)>) -> Known {
-        Known::default().renewed(Vec::new(), files, BEGAN)
+        Known::decode(encode(&Known::default(), learned(Vec::new(), files)), dir()).unwrap().0
     }
 
-    fn some() -> Known {
-        known(vec![(stamp(2, (900, 2)), value(b"")), (stamp(1, (900, 1)), value(b"one"))])
-    }
-
-    fn encode(known: &Known, dir: &Path, snapshot: &ContentHash) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        known.write(&mut bytes, dir, snapshot).unwrap();
-        bytes
+    /// The bytes of two files, in another order than theirs.
+    fn some() -> Vec<u8> {
+        let files = vec![(stamp(2, (900, 2)), value(b"")), (stamp(1, (900, 1)), value(b"one"))];
+        encode(&Known::default(), learned(Vec::new(), files))
     }
 
     #[test]
     fn what_is_known_comes_back_for_the_same_directory_alone() {
-        let snapshot = ContentHash::from_bytes([7; 32]);
-        let dir = Path::new("/some/tree");
-        let bytes = encode(&some(), dir, &snapshot);
-        let (known, found) = Known::decode(bytes.clone(), dir).unwrap();
-        assert_eq!((known.len(), found), (2, snapshot));
+        let bytes = some();
+        let (known, found) = Known::decode(bytes.clone(), dir()).unwrap();
+        assert_eq!((known.len(), found), (2, SNAPSHOT));
         let one = known.find(&stamp(1, (900, 1))).unwrap().value;
         assert_eq!((one.bytes, one.note), (&b"one"[..], &b"note"[..]));
         let two = known.find(&stamp(2, (900, 2))).unwrap().value;
@@ -342,11 +423,8 @@ mod tests {
         // A file with two names.
         kept.push(kept[0]);
         let read = (0..200).rev().filter(|inode| is_read(*inode));
-        let new = old.renewed(
-            kept,
-            read.map(|inode| (stamp(inode, (901, 1)), text(inode + 1000))).collect(),
-            BEGAN,
-        );
+        let read = read.map(|inode| (stamp(inode, (901, 1)), text(inode + 1000))).collect();
+        let (new, _) = Known::decode(encode(&old, learned(kept, read)), dir()).unwrap();
         for inode in 0..200 {
             let found =
                 |changed| new.find(&stamp(inode, changed)).map(|it| it.value.bytes.to_vec());
@@ -359,26 +437,24 @@ mod tests {
 
     #[test]
     fn every_cut_flipped_bit_and_other_version_is_nothing_known() {
-        let dir = Path::new("/some/tree");
-        let bytes = encode(&some(), dir, &ContentHash::from_bytes([7; 32]));
+        let bytes = some();
         for len in 0..bytes.len() {
-            assert!(Known::decode(bytes[..len].to_vec(), dir).is_none(), "cut to {len}");
+            assert!(Known::decode(bytes[..len].to_vec(), dir()).is_none(), "cut to {len}");
         }
         for bit in 0..bytes.len() * 8 {
             let mut altered = bytes.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert!(Known::decode(altered, dir).is_none(), "bit {bit}");
+            assert!(Known::decode(altered, dir()).is_none(), "bit {bit}");
         }
     }
 
     /// The bytes of [`some`], with one of them made another and the sum made right again.
     fn forged(at: usize, byte: u8) -> Option<Known> {
-        let dir = Path::new("/some/tree");
-        let mut bytes = encode(&some(), dir, &ContentHash::from_bytes([7; 32]));
+        let mut bytes = some();
         bytes[at] = byte;
         let (before, after) = bytes.split_at_mut(HEADER.len() + HASH_LEN);
         before[HEADER.len()..].copy_from_slice(HashKind::Blake3.hash(after).as_bytes());
-        Known::decode(bytes, dir).map(|(known, _)| known)
+        Known::decode(bytes, dir()).map(|(known, _)| known)
     }
 
     #[test]
@@ -392,7 +468,7 @@ mod tests {
         for field in [48, 55, 56, 59, 60, 63] {
             let known = forged(PREFIX_LEN + place * RECORD_LEN + field, 0xff).unwrap();
             assert!(known.find(&one).is_none(), "byte {field} of the record");
-            assert!(known.renewed(vec![place], Vec::new(), BEGAN).is_empty());
+            assert_eq!(known.renewed(&learned(vec![place], Vec::new())).count(), 0);
         }
     }
 

@@ -26,7 +26,7 @@ mod workers;
 use std::path::PathBuf;
 
 pub use checkout::{Checkout, checkout};
-pub use known::Known;
+pub use known::{Known, Learned};
 pub use remove::remove;
 pub use scan::{Scan, ScanOptions, Skipped, scan};
 pub use stat_cache::{load_known, store_known};

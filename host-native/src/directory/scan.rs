@@ -13,7 +13,7 @@ use globset::GlobSet;
 
 use super::beneath::Beneath;
 use super::file::{FileReader, Outcome, Stamp};
-use super::known::{Instant, Known};
+use super::known::{Known, Learned};
 use super::walk::{Item, Met, Walk};
 use super::{Observer, Progress, workers};
 use crate::Error;
@@ -45,8 +45,8 @@ pub struct Scan {
     pub skipped: Vec<Skipped>,
     /// Files that changed each time they were read, ascending: what the state has of each may be of several moments.
     pub unsettled: Vec<Vec<u8>>,
-    /// What a later scan need not read again, if it was asked for.
-    pub known: Known,
+    /// What a later scan need not read again, beside what this one knew, if it was told anything.
+    pub learned: Learned,
 }
 
 /// Something that was left out of a scan, other than by a wish.
@@ -84,14 +84,12 @@ pub fn scan<S: ObjectStore + Sync>(
     let mut scanner = Scanner {
         top: &top,
         options,
-        began: Instant::now(),
         observe,
+        // What changes from here on is not remembered.
         scan: Scan::default(),
         entries: Vec::new(),
         groups: HashMap::new(),
         files: Vec::new(),
-        kept: Vec::new(),
-        remembered: Vec::new(),
     };
     let met = walk.all(scanner.observe)?;
     scanner.take_in(met);
@@ -106,18 +104,14 @@ pub fn scan<S: ObjectStore + Sync>(
 struct Scanner<'a> {
     top: &'a Beneath,
     options: &'a ScanOptions,
-    began: Instant,
     observe: Observer<'a>,
     scan: Scan,
-    /// What the state is to hold, in no order.
-    entries: Vec<(Vec<u8>, Value)>,
+    /// What the state is to hold, ascending by path in a few long runs: so a state is made of them without much sorting.
+    entries: Vec<(Box<[u8]>, Value)>,
     /// What has several names, by device and inode.
     groups: HashMap<(u64, u64), Group>,
     /// Files still to be read, ascending by path.
     files: Vec<FoundFile>,
-    /// What the next scan is to know: places in what this one knew, and files that were read.
-    kept: Vec<usize>,
-    remembered: Vec<(Stamp, Value)>,
 }
 
 /// A regular file that the walk met.
@@ -144,7 +138,7 @@ impl Scanner<'_> {
     /// Takes in what a walk met, and lists the files that are to be read.
     fn take_in(&mut self, met: Met) {
         self.entries = met.entries;
-        self.kept = met.kept;
+        self.scan.learned.keep(met.kept);
         self.scan.bytes = met.kept_bytes;
         self.scan.skipped = met.skipped;
         let mut items = met.items;
@@ -168,7 +162,7 @@ impl Scanner<'_> {
             Some(value) => {
                 if let Some(place) = place {
                     self.scan.bytes = self.scan.bytes.saturating_add(stamp.len);
-                    self.kept.push(place);
+                    self.scan.learned.keep([place]);
                 }
                 (self.observe)(Progress::Step { entries: 1, bytes: 0 });
                 self.place(path, stamp, is_linked, value);
@@ -221,7 +215,7 @@ impl Scanner<'_> {
 
     fn remember(&mut self, stamp: Stamp, value: &Value) {
         if self.options.known.is_some() {
-            self.remembered.push((stamp, value.clone()));
+            self.scan.learned.read(stamp, value.clone());
         }
     }
 
@@ -229,7 +223,7 @@ impl Scanner<'_> {
     fn place(&mut self, path: Vec<u8>, stamp: Stamp, is_linked: bool, value: Value) {
         match self.groups.get_mut(&(stamp.device, stamp.inode)) {
             Some(group) if is_linked => group.value = Some(value),
-            _ => self.entries.push((path, value)),
+            _ => self.entries.push((path.into(), value)),
         }
     }
 
@@ -242,12 +236,9 @@ impl Scanner<'_> {
             // UNWRAP: encoded by this scan, or decoded before it was taken from what is known.
             let entry = Entry::decode(&value.bytes).expect("a member of a group is an entry");
             let value = Value { bytes: Entry { links, ..entry }.encode().into(), ..value };
-            self.entries.extend(paths.into_iter().map(|path| (path, value.clone())));
+            self.entries.extend(paths.into_iter().map(|path| (path.into(), value.clone())));
         }
         self.scan.state = self.entries.into_iter().collect();
-        if let Some(known) = &self.options.known {
-            self.scan.known = known.renewed(self.kept, self.remembered, self.began);
-        }
         self.scan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         self.scan.unsettled.sort();
         self.scan

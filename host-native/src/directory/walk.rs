@@ -27,14 +27,15 @@ pub(super) struct Walk<'a> {
     pub(super) outside: HashSet<(u64, u64)>,
 }
 
-/// What a walk met, in no order.
+/// What a walk met.
 #[derive(Default)]
 pub(super) struct Met {
-    /// What needs no more than its own entry: a look or what is known gives it, and it has one name.
-    pub(super) entries: Vec<(Vec<u8>, Value)>,
-    /// What else is no directory.
+    /// What needs no more than its own entry: a look or what is known gives it, and it has one name. Ascending by
+    /// path, in as many runs as there were threads.
+    pub(super) entries: Vec<(Box<[u8]>, Value)>,
+    /// What else is no directory, in no order.
     pub(super) items: Vec<Item>,
-    /// Files among the entries that are as they were, by their places in what is known, and bytes of their contents.
+    /// Files among the entries that are as they were, by their places in what is known, in no order, and bytes of their contents.
     pub(super) kept: Vec<usize>,
     pub(super) kept_bytes: u64,
     pub(super) skipped: Vec<Skipped>,
@@ -51,16 +52,6 @@ pub(super) struct Item {
     pub(super) place: Option<usize>,
 }
 
-impl Met {
-    fn append(&mut self, mut other: Self) {
-        self.entries.append(&mut other.entries);
-        self.items.append(&mut other.items);
-        self.kept.append(&mut other.kept);
-        self.kept_bytes = self.kept_bytes.saturating_add(other.kept_bytes);
-        self.skipped.append(&mut other.skipped);
-    }
-}
-
 impl Walk<'_> {
     /// Looks at all that is in the directory and below it, by all threads.
     ///
@@ -73,9 +64,19 @@ impl Walk<'_> {
             self.directory(path, buffer, met, below)?;
             Ok((met.entries.len() - before) as u64)
         };
-        let mut all = Met::default();
-        for (met, _) in descent::descend(worker, visit, observe)? {
-            all.append(met);
+        // Whoever makes a state of the entries sorts them: that is little work where each thread has sorted its own.
+        let finish = |(mut met, _): (Met, Vec<u8>)| {
+            met.entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            met
+        };
+        let mut parts = descent::descend(worker, visit, finish, observe)?.into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        for mut part in parts {
+            all.entries.append(&mut part.entries);
+            all.items.append(&mut part.items);
+            all.kept.append(&mut part.kept);
+            all.kept_bytes = all.kept_bytes.saturating_add(part.kept_bytes);
+            all.skipped.append(&mut part.skipped);
         }
         Ok(all)
     }
@@ -100,7 +101,7 @@ impl Walk<'_> {
             let xattrs = xattrs(&dir, self.top, path)?;
             let entry =
                 Entry { kind: EntryKind::Directory, mode: mode(&stat), xattrs, links: None };
-            met.entries.push((path.to_vec(), encode(&entry, &note(&stat))));
+            met.entries.push((path.into(), encode(&entry, &note(&stat))));
         }
         let mut listing = RawDir::new(&dir, buffer.spare_capacity_mut());
         while let Some(item) = listing.next() {
@@ -197,7 +198,7 @@ impl Walk<'_> {
         if is_linked {
             met.items.push(Item { path, stamp, is_linked, value: Some(value), place: None });
         } else {
-            met.entries.push((path, value));
+            met.entries.push((path.into(), value));
         }
         Ok(())
     }
@@ -210,7 +211,7 @@ impl Walk<'_> {
             Some(found) if !is_linked => {
                 met.kept.push(found.place);
                 met.kept_bytes = met.kept_bytes.saturating_add(stamp.len);
-                met.entries.push((path, found.value.into()));
+                met.entries.push((path.into(), found.value.into()));
             }
             _ => {
                 let (value, place) = found.map(|it| (it.value.into(), it.place)).unzip();
