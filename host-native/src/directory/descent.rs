@@ -8,13 +8,12 @@
 //! In which order directories are visited depends on the threads. Of several failures the one whose directory has the least path
 //! is reported all the same: after a failure, what lies behind it in that order is not visited, and all that lies before it is.
 
-use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 
-use super::{Observer, Progress};
+use super::{Observer, Progress, workers};
 use crate::Error;
 
 /// Directories on the pile that are worth a thread of their own: starting one costs about as much as a few small directories.
@@ -33,8 +32,7 @@ pub(super) fn descend<W, T: Send>(
     finish: impl Fn(W) -> T + Sync,
     observe: Observer<'_>,
 ) -> Result<Vec<T>, Error> {
-    let machine = thread::available_parallelism().map_or(1, NonZero::get);
-    descend_with(machine, worker, visit, finish, observe)
+    descend_with(workers::machine_threads(), worker, visit, finish, observe)
 }
 
 fn descend_with<W, T: Send>(

@@ -225,7 +225,7 @@ impl Learned {
     }
 
     /// Remembers a file that was read.
-    pub(super) fn read(&mut self, stamp: Stamp, value: Value) {
+    pub(super) fn remember(&mut self, stamp: Stamp, value: Value) {
         if self.is_sure_of(&stamp) && value_lens(&(&value).into()).is_some() {
             self.read.push((stamp, value));
         }
@@ -374,7 +374,7 @@ mod tests {
 
     fn learned(kept: Vec<usize>, read: Vec<(Stamp, Value)>) -> Learned {
         let mut learned = Learned { kept, read: Vec::new(), began: BEGAN };
-        read.into_iter().for_each(|(stamp, value)| learned.read(stamp, value));
+        read.into_iter().for_each(|(stamp, value)| learned.remember(stamp, value));
         learned
     }
 
@@ -415,7 +415,7 @@ mod tests {
         let text = |inode: u64| value(inode.to_string().as_bytes());
         let old =
             known(before.iter().map(|inode| (stamp(*inode, at(*inode)), text(*inode))).collect());
-        let is_kept = |inode: u64| inode % 3 == 0;
+        let is_kept = |inode: u64| inode.is_multiple_of(3);
         let is_read = |inode: u64| inode % 5 == 1 && !is_kept(inode);
         let place = |inode: &u64| old.find(&stamp(*inode, at(*inode))).unwrap().place;
         let mut kept: Vec<usize> =

@@ -6,8 +6,8 @@
 //! so that neither a hostile state nor a tree that changes meanwhile can lead them elsewhere.
 //!
 //! Directories are walked, and contents read and written, by as many threads as the machine has cores, each with buffers of its
-//! own. How many there are shows in nothing but the time. A scan can be told what an earlier one [knew](Known), and reads what
-//! changed since.
+//! own. How many there are shows in nothing but the time. A scan can be told what an earlier one [knew](Known), reads what changed
+//! since, and says what it [learned](Learned).
 //!
 //! Kept: kinds, permission bits, contents, link targets, `user.*` attributes, hard links, times of modification, owners (set again
 //! only by root). Not kept: the top directory itself, other attributes, times of access, holes. Sockets are left out and reported.

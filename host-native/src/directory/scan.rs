@@ -59,8 +59,8 @@ pub struct Skipped {
 }
 
 /// Reads a directory into a state and its files' contents into a store, with a thread for each core if there is enough to do.
-/// O(size); a `stat` for each file that is known. Memory: the state and its paths once more, what is known, and some 400 KiB a
-/// thread, whatever the files' lengths.
+/// O(size); a `stat` for each file that is known. Memory: the state, the paths of files to be read, what is known, and some
+/// 400 KiB a thread, whatever the files' lengths.
 ///
 /// A file or directory that vanishes while the scan runs is skipped and reported: it is not there any more. One that cannot
 /// be read is an error, since leaving it out would lose it. All directories are walked before the first file is read.
@@ -215,7 +215,7 @@ impl Scanner<'_> {
 
     fn remember(&mut self, stamp: Stamp, value: &Value) {
         if self.options.known.is_some() {
-            self.scan.learned.read(stamp, value.clone());
+            self.scan.learned.remember(stamp, value.clone());
         }
     }
 
