@@ -7,6 +7,7 @@ pub mod program;
 pub mod sandbox;
 pub mod simulated;
 pub mod store_conformance;
+pub mod workspace_conformance;
 
 /// An object of a process with this seed: every fourth is the same for all of them, some compress, and few are long.
 pub fn object(seed: u32, number: u32) -> Vec<u8> {

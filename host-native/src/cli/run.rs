@@ -18,17 +18,19 @@ use super::{Answer, interrupt_flag};
 pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Result<Answer, Error> {
     let parent = repository.resolve_pinned(&args.snapshot)?;
     let before = repository.state(&parent)?;
-    let materializer = args.materialize.choose()?;
     let interrupt = interrupt_flag()?;
-    let workshop = Workshop::open(&repository.work_dir())?;
+    let workshop = Workshop::open(repository, args.materialize)?;
+    let materializer = workshop.materializer();
+    let origin = workshop.origin(&before, Some(&parent))?;
 
     let start = Instant::now();
-    let workspace = workshop.fork(&before, repository.store())?;
+    let mut workspace = workshop.fork(&origin);
+    workspace.path()?;
     let fork_us = micros(start);
     let [program, arguments @ ..] = args.command.as_slice() else {
         return Err(Error::Misuse("no command to run".to_owned()));
     };
-    let mut command = command::within(program, workspace.path());
+    let mut command = command::within(program, workspace.path()?);
     command.args(arguments);
     if std::io::stdin().is_terminal() {
         // The command is in the background of the terminal: reading from it would stop the command for ever.
@@ -55,15 +57,16 @@ pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Resul
     };
 
     let start = Instant::now();
-    let sealed = workspace.seal(repository.store())?;
-    let written = repository.write_snapshot(&sealed.state, Some(parent))?;
+    let sealed = workspace.seal()?;
+    let after = sealed.origin.state();
+    let written = repository.write_snapshot(&after, Some(parent))?;
     let seal_us = micros(start);
     repository.publish(&written.snapshot, args.label.as_ref())?;
 
     for skipped in &sealed.skipped {
         output.message(&format!("left out {}: {}", printable(&skipped.path), skipped.reason));
     }
-    let changes = before.diff(&sealed.state);
+    let changes = before.diff(&after);
     let json_changes: Vec<Value> = changes
         .iter()
         .map(|change| {

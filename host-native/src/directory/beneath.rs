@@ -12,21 +12,21 @@ use crate::Error;
 
 /// An open directory below which paths are opened.
 #[derive(Debug)]
-pub(super) struct Beneath {
+pub(crate) struct Beneath {
     fd: OwnedFd,
     path: PathBuf,
 }
 
 impl Beneath {
     /// Opens the directory, following links to it: it is the caller's choice.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::io("open", path))?;
         Ok(Self { fd, path: path.to_owned() })
     }
 
     /// Opens the directory at a relative path; the empty path is the top.
-    pub(super) fn directory(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(crate) fn directory(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -41,12 +41,12 @@ impl Beneath {
     }
 
     /// The path as a person knows it, for messages.
-    pub(super) fn full_path(&self, path: &[u8]) -> PathBuf {
+    pub(crate) fn full_path(&self, path: &[u8]) -> PathBuf {
         self.path.join(super::os_path(path))
     }
 
     /// For `map_err`: what was tried on which path.
-    pub(super) fn fail(
+    pub(crate) fn fail(
         &self,
         operation: &'static str,
         path: &[u8],
@@ -63,18 +63,18 @@ impl AsFd for Beneath {
 
 /// Opens the directories that hold a sequence of paths. Keeps the last one: the next path is often there too.
 #[derive(Debug)]
-pub(super) struct Parents<'a> {
+pub(crate) struct Parents<'a> {
     top: &'a Beneath,
     current: Option<(Vec<u8>, OwnedFd)>,
 }
 
 impl<'a> Parents<'a> {
-    pub(super) fn new(top: &'a Beneath) -> Self {
+    pub(crate) fn new(top: &'a Beneath) -> Self {
         Self { top, current: None }
     }
 
     /// The directory at a relative path; the empty path is the top.
-    pub(super) fn open(&mut self, path: &[u8]) -> Result<&OwnedFd, Errno> {
+    pub(crate) fn open(&mut self, path: &[u8]) -> Result<&OwnedFd, Errno> {
         if self.current.as_ref().is_none_or(|(current, _)| current != path) {
             self.current = Some((path.to_vec(), self.top.directory(path)?));
         }

@@ -50,9 +50,21 @@ pub fn checkout<S: ObjectStore + Sync>(
     dir: &Path,
     observe: Observer<'_>,
 ) -> Result<Checkout, Error> {
-    let entries = workspace::entries(state)?;
+    write_tree(&workspace::entries(state)?, store, dir, observe)
+}
+
+/// As [`checkout`], of entries that are known to be a directory tree, ascending by path.
+///
+/// # Errors
+/// Those of [`checkout`], but for [`Error::Workspace`].
+pub(crate) fn write_tree<S: ObjectStore + Sync>(
+    entries: &[WorkspaceEntry<'_>],
+    store: &S,
+    dir: &Path,
+    observe: Observer<'_>,
+) -> Result<Checkout, Error> {
     let is_new = claim(dir)?;
-    let written = write_all(dir, store, &entries, observe);
+    let written = write_all(dir, store, entries, observe);
     if written.is_err() {
         // The first error is the one to tell; what cannot be removed either stays behind.
         let _ = if is_new { super::remove(dir) } else { super::remove::remove_contents(dir) };

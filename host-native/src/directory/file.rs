@@ -28,18 +28,18 @@ const ATTEMPTS: u32 = 3;
 
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) len: u64,
+pub(crate) struct Stamp {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) len: u64,
     /// Seconds and nanoseconds.
-    pub(super) modified: (i64, u32),
+    pub(crate) modified: (i64, u32),
     /// The same, of the inode: nobody can set it.
-    pub(super) changed: (i64, u32),
+    pub(crate) changed: (i64, u32),
 }
 
 impl Stamp {
-    pub(super) fn of(stat: &Stat) -> Self {
+    pub(crate) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev,
             inode: stat.st_ino,
@@ -52,7 +52,7 @@ impl Stamp {
 
 /// What became of reading a file.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It was read.
     Read {
         /// The version it was read as.
@@ -70,7 +70,7 @@ pub(super) enum Outcome {
 }
 
 /// One thread's means of reading files.
-pub(super) struct FileReader<'a, S> {
+pub(crate) struct FileReader<'a, S> {
     top: &'a Beneath,
     parents: Parents<'a>,
     store: &'a S,
@@ -78,7 +78,7 @@ pub(super) struct FileReader<'a, S> {
 }
 
 impl<'a, S: ObjectStore> FileReader<'a, S> {
-    pub(super) fn new(top: &'a Beneath, store: &'a S) -> Self {
+    pub(crate) fn new(top: &'a Beneath, store: &'a S) -> Self {
         Self { top, parents: Parents::new(top), store, buffer: vec![0; READ_LEN] }
     }
 
@@ -86,7 +86,7 @@ impl<'a, S: ObjectStore> FileReader<'a, S> {
     ///
     /// # Errors
     /// [`Error::Io`] if it is there and cannot be read, [`Error::Store`].
-    pub(super) fn read(&mut self, path: &[u8], observe: Observer<'_>) -> Result<Outcome, Error> {
+    pub(crate) fn read(&mut self, path: &[u8], observe: Observer<'_>) -> Result<Outcome, Error> {
         let (parent, name) = split(path);
         let mut file = match self.parents.open(parent).and_then(|dir| open(dir, name)) {
             Ok(file) => file,
@@ -157,23 +157,23 @@ impl<'a, S: ObjectStore> FileReader<'a, S> {
     }
 }
 
-fn open(dir: &OwnedFd, name: &[u8]) -> Result<File, Errno> {
+pub(crate) fn open(dir: &OwnedFd, name: &[u8]) -> Result<File, Errno> {
     // NONBLOCK: should a pipe have taken the file's place, opening it must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::openat(dir, name, flags, Mode::empty()).map(File::from)
 }
 
 /// Why something is left out that was listed and is not there any more.
-pub(super) const VANISHED: &str = "vanished while the directory was read";
+pub(crate) const VANISHED: &str = "vanished while the directory was read";
 
 /// Whether an error says that what was listed is not there any more.
-pub(super) fn is_gone(errno: Errno) -> bool {
+pub(crate) fn is_gone(errno: Errno) -> bool {
     // NOTDIR, LOOP, XDEV: a directory of the path became a file or a link meanwhile.
     matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV)
 }
 
 /// The `user.*` attributes, ascending by name; none where the filesystem has none.
-pub(super) fn xattrs(fd: &impl AsFd, top: &Beneath, path: &[u8]) -> Result<Vec<Xattr>, Error> {
+pub(crate) fn xattrs(fd: &impl AsFd, top: &Beneath, path: &[u8]) -> Result<Vec<Xattr>, Error> {
     let fail = |errno| Err(top.fail("read the attributes of", path)(errno));
     let mut names = Vec::new();
     loop {
@@ -206,11 +206,11 @@ pub(super) fn xattrs(fd: &impl AsFd, top: &Beneath, path: &[u8]) -> Result<Vec<X
     Ok(xattrs)
 }
 
-pub(super) fn mode(stat: &Stat) -> u16 {
+pub(crate) fn mode(stat: &Stat) -> u16 {
     u16::try_from(stat.st_mode & u32::from(MODE_BITS)).unwrap_or(MODE_BITS)
 }
 
-pub(super) fn note(stat: &Stat) -> Note {
+pub(crate) fn note(stat: &Stat) -> Note {
     Note {
         mtime_secs: stat.st_mtime,
         mtime_nanos: nanos(stat.st_mtime_nsec),

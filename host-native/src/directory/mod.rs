@@ -12,24 +12,28 @@
 //! Kept: kinds, permission bits, contents, link targets, `user.*` attributes, hard links, times of modification, owners (set again
 //! only by root). Not kept: the top directory itself, other attributes, times of access, holes. Sockets are left out and reported.
 
-mod beneath;
+pub(crate) mod beneath;
 mod checkout;
 mod descent;
-mod file;
+pub(crate) mod file;
 mod known;
 mod remove;
 mod scan;
 mod stat_cache;
 mod walk;
-mod workers;
+pub(crate) mod workers;
 
 use std::path::PathBuf;
 
+pub(crate) use checkout::write_tree;
 pub use checkout::{Checkout, checkout};
 pub use known::{Known, Learned};
 pub use remove::remove;
 pub use scan::{Scan, ScanOptions, Skipped, scan};
 pub use stat_cache::{load_known, store_known};
+
+/// Bytes of a directory's listing that are asked for at once: some hundred names.
+pub(crate) const LISTING_LEN: usize = 32 * 1024;
 
 /// Called, on the caller's thread, with every step; of a large file there are several.
 pub type Observer<'a> = &'a mut dyn FnMut(Progress);
@@ -58,7 +62,7 @@ pub(crate) fn os_path(path: &[u8]) -> PathBuf {
 }
 
 /// Splits a path into its directory's and its name. The top's directory is the empty path.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match cascow_core::workspace::parent(path) {
         Some(parent) => (parent, &path[parent.len() + 1..]),
         None => (&[], path),

@@ -13,11 +13,8 @@ use rustix::io::Errno;
 use super::beneath::Beneath;
 use super::file::{Stamp, VANISHED, is_gone, mode, note, xattrs};
 use super::scan::{ScanOptions, Skipped};
-use super::{Observer, descent, os_path};
+use super::{LISTING_LEN, Observer, descent, os_path};
 use crate::Error;
-
-/// Bytes of a directory's listing that are asked for at once: some hundred names.
-const LISTING_LEN: usize = 32 * 1024;
 
 /// Where a walk goes.
 pub(super) struct Walk<'a> {

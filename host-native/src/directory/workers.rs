@@ -32,7 +32,7 @@ const ITEMS_PER_THREAD: usize = 32;
 const BYTES_PER_THREAD: u64 = 1 << 20;
 
 /// How many threads so much work is worth, of those that the machine has.
-pub(super) fn threads_for(items: usize, bytes: u64) -> usize {
+pub(crate) fn threads_for(items: usize, bytes: u64) -> usize {
     let by_bytes = usize::try_from(bytes / BYTES_PER_THREAD).unwrap_or(usize::MAX);
     let worth = (items / ITEMS_PER_THREAD).max(by_bytes).min(items);
     if worth < 2 { 1 } else { worth.min(machine_threads()) }
@@ -62,7 +62,7 @@ impl<T> Default for Message<T> {
 ///
 /// # Errors
 /// That of the first item that failed, in the order of the items.
-pub(super) fn map<I: Sync, W, T: Send>(
+pub(crate) fn map<I: Sync, W, T: Send>(
     threads: usize,
     items: &[I],
     worker: impl Fn() -> W + Sync,

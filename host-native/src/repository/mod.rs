@@ -8,6 +8,7 @@
 //! | `snapshots` | the names of all snapshots, in the order in which they were saved |
 //! | `labels/` | names for snapshots, a file each |
 //! | `work/` | workspaces of running processes |
+//! | `layers/` | states written out for workspaces to stand on: a cache |
 //! | `leases/` | what running processes rely on, and since when |
 //! | `quarantine/` | what `fsck --repair` found damaged beyond repair |
 //! | `lock` | held while history, labels or leases change |
@@ -176,6 +177,11 @@ impl Repository {
     /// Where its processes keep their workspaces.
     pub fn work_dir(&self) -> PathBuf {
         self.dir.join("work")
+    }
+
+    /// Where its processes keep states that are written out, for each other to find.
+    pub fn layers_dir(&self) -> PathBuf {
+        self.dir.join("layers")
     }
 
     /// Tells collectors that this process is at work: from now on until the repository is dropped, nothing that it puts is

@@ -5,18 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
+use cascow_core::hash::HashKind;
 use cascow_core::merkle::StateRoot;
 use cascow_core::search::rand_core::{Rng, SeedableRng};
 use cascow_core::search::{Evaluation, Game, Generator};
-use cascow_core::snapshot::{SnapshotId, SnapshotTree, State};
-use cascow_core::store::ObjectStore;
+use cascow_core::snapshot::{Cursor, SnapshotId, SnapshotTree, State};
 
 use super::plan::Plan;
 use super::{Action, Latencies, Score};
 use crate::Error;
 use crate::command::{self, End, Limits};
-use crate::store::Store;
-use crate::workspace::{Workshop, Workspace};
+use crate::workspace::{Origin, Workshop, Workspace};
 
 /// A position: a state, and which actions are used up on the way to it.
 #[derive(Clone, Debug)]
@@ -65,8 +64,8 @@ pub(super) struct Tally {
 
 /// The workspace, its actions, and all that is known of its states.
 pub(super) struct WorkspaceGame<'a> {
-    store: &'a Store,
-    workshop: &'a Workshop,
+    hash_kind: HashKind,
+    workshop: &'a Workshop<'a>,
     actions: &'a [Action],
     /// The actions' places in the order in which they are offered: the seed decides.
     order: Vec<usize>,
@@ -75,6 +74,10 @@ pub(super) struct WorkspaceGame<'a> {
     limits: Limits<'a>,
     /// The states met, each as what changed since the one it was first reached from.
     pub(super) tree: SnapshotTree,
+    /// Follows the states that actions lead to, for their roots.
+    cursor: Option<Cursor>,
+    /// What workspaces of each state are forked from.
+    origins: HashMap<SnapshotId, Origin>,
     /// Every state met, by its root.
     met: HashMap<StateRoot, SnapshotId>,
     scores: HashMap<StateRoot, Score>,
@@ -89,13 +92,13 @@ pub(super) struct WorkspaceGame<'a> {
 
 impl<'a> WorkspaceGame<'a> {
     pub(super) fn new(
-        store: &'a Store,
-        workshop: &'a Workshop,
+        hash_kind: HashKind,
+        workshop: &'a Workshop<'a>,
         plan: &Plan<'a>,
         limits: Limits<'a>,
     ) -> Self {
         Self {
-            store,
+            hash_kind,
             workshop,
             actions: plan.actions,
             order: shuffled(plan.actions.len(), plan.seed),
@@ -103,6 +106,8 @@ impl<'a> WorkspaceGame<'a> {
             repeat: plan.repeat,
             limits,
             tree: SnapshotTree::new(),
+            cursor: None,
+            origins: HashMap::new(),
             met: HashMap::new(),
             scores: HashMap::new(),
             standing: None,
@@ -113,9 +118,10 @@ impl<'a> WorkspaceGame<'a> {
     }
 
     /// The position that the search begins with.
-    pub(super) fn start(&mut self, base: &State) -> Result<Position, Error> {
+    pub(super) fn start(&mut self, base: &State, origin: Origin) -> Result<Position, Error> {
         let snapshot = self.tree.create(&State::new().delta_to(base))?;
-        let root = base.root(self.store.hash_kind());
+        let root = self.root(snapshot)?;
+        self.origins.insert(snapshot, origin);
         self.met.insert(root, snapshot);
         Ok(Position { snapshot, root, used: Rc::default() })
     }
@@ -128,10 +134,25 @@ impl<'a> WorkspaceGame<'a> {
         self.met.len()
     }
 
+    /// A snapshot's root: O(log n) for each change between it and the one that was asked for before.
+    fn root(&mut self, snapshot: SnapshotId) -> Result<StateRoot, Error> {
+        let mut cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
+            None => Cursor::at(&self.tree, snapshot)?,
+        };
+        cursor.move_to(&self.tree, snapshot)?;
+        let root = cursor.trie(&self.tree, self.hash_kind)?.root();
+        self.cursor = Some(cursor);
+        Ok(root)
+    }
+
     /// A private directory of a snapshot, with the time that it took.
-    fn fork(&mut self, snapshot: SnapshotId) -> Result<Workspace, Error> {
+    fn fork(&mut self, snapshot: SnapshotId) -> Result<Workspace<'a>, Error> {
         let start = Instant::now();
-        let workspace = self.workshop.fork(&self.tree.state(snapshot)?, self.store)?;
+        // UNWRAP: every snapshot that a position has was entered with its origin.
+        let origin = self.origins.get(&snapshot).expect("a state has an origin");
+        let mut workspace = self.workshop.fork(origin);
+        workspace.path()?;
         let took = start.elapsed();
         let stands_here = self.standing.is_none_or(|standing| standing == snapshot);
         if !stands_here && self.tree.parent(snapshot)? != self.standing {
@@ -160,9 +181,9 @@ impl Game for WorkspaceGame<'_> {
     }
 
     fn apply(&mut self, position: &Position, action: &usize) -> Result<Option<Position>, Error> {
-        let workspace = self.fork(position.snapshot)?;
+        let mut workspace = self.fork(position.snapshot)?;
         let Action { run, once, .. } = &self.actions[*action];
-        let finished = command::capture(command::shell(run, workspace.path()), self.limits)?;
+        let finished = command::capture(command::shell(run, workspace.path()?), self.limits)?;
         if finished.end == End::Interrupted {
             return Err(Error::Interrupted);
         }
@@ -177,32 +198,36 @@ impl Game for WorkspaceGame<'_> {
             return Ok(None);
         }
         let start = Instant::now();
-        let sealed = match workspace.seal(self.store) {
+        let sealed = match workspace.seal() {
             Err(error) if spoils_workspace(&error) => {
                 self.tally.failed_actions += 1;
                 self.arrival = Arrival::Failed;
                 self.complaint = Some(error.to_string());
                 return Ok(None);
             }
-            sealed => sealed?.state,
+            sealed => sealed?,
         };
-        let root = sealed.root(self.store.hash_kind());
+        let snapshot = self.tree.fork(position.snapshot, &sealed.delta)?;
+        let root = self.root(snapshot)?;
         self.tally.seal.push(start.elapsed());
+        let known = self.met.get(&root).copied();
+        if known.is_some() {
+            self.tree.prune(snapshot)?;
+        }
         if root == position.root {
             self.tally.without_effect += 1;
             self.arrival = Arrival::NoEffect;
             return Ok(None);
         }
-        let snapshot = match self.met.get(&root) {
-            Some(snapshot) => {
+        let snapshot = match known {
+            Some(known) => {
                 self.tally.transpositions += 1;
                 self.arrival = Arrival::Transposition;
-                *snapshot
+                known
             }
             None => {
-                let delta = self.tree.state(position.snapshot)?.delta_to(&sealed);
-                let snapshot = self.tree.fork(position.snapshot, &delta)?;
                 self.met.insert(root, snapshot);
+                self.origins.insert(snapshot, sealed.origin);
                 self.arrival = Arrival::New;
                 snapshot
             }
@@ -223,9 +248,9 @@ impl Game for WorkspaceGame<'_> {
         }
         let mut scores = Vec::new();
         for _ in 0..self.repeat.max(1) {
-            let workspace = self.fork(position.snapshot)?;
+            let mut workspace = self.fork(position.snapshot)?;
             let finished = command::capture(
-                command::shell(self.score_command, workspace.path()),
+                command::shell(self.score_command, workspace.path()?),
                 self.limits,
             )?;
             if finished.end == End::Interrupted {

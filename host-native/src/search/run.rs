@@ -8,6 +8,7 @@ use std::time::Instant;
 use cascow_core::hash::ContentHash;
 use cascow_core::search::{EdgeId, Outcome as Tried, Search, SearchError, Settings, Step};
 use cascow_core::snapshot::State;
+use cascow_core::store::ObjectStore;
 
 use super::Event;
 use super::game::{Arrival, WorkspaceGame};
@@ -49,7 +50,7 @@ pub fn search(
     observe: &mut dyn FnMut(&Event<'_>) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
-    let materializer = plan.materialize.choose()?;
+    let workshop = Workshop::open(repository, plan.materialize)?;
     let outside = [repository.dir()].into_iter().chain(plan.results).map(Path::to_owned).collect();
     let options = ScanOptions { outside, ..ScanOptions::default() };
     repository.lease()?;
@@ -57,10 +58,10 @@ pub fn search(
     let base = keep(repository, base, None)?;
     repository.pin(&base.snapshot)?;
 
-    let workshop = Workshop::open(&repository.work_dir())?;
+    let origin = workshop.origin(&base.state, Some(&base.snapshot))?;
     let limits = Limits { timeout: Some(plan.timeout), interrupt: Some(interrupt) };
-    let mut game = WorkspaceGame::new(repository.store(), &workshop, plan, limits);
-    let position = game.start(&base.state)?;
+    let mut game = WorkspaceGame::new(repository.store().hash_kind(), &workshop, plan, limits);
+    let position = game.start(&base.state, origin)?;
     let depth_limit = plan.depth.unwrap_or(u32::MAX);
     let settings = Settings {
         seed: plan.seed,
@@ -114,6 +115,7 @@ pub fn search(
         best: best_score(&search),
         evaluations: report::evaluations(&search),
     })?;
+    let materializer = workshop.materializer();
     let context = report::Context { plan, materializer, stopped, elapsed: start.elapsed() };
     let report = Report::new(&context, repository, &search, &game, &arrivals, (&base, &best))?;
     Ok(Outcome { base, best, stopped, report })

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+//! Bases: whole states written out, for overlays to stand on.
+//!
+//! Writing one takes as long as a checkout, so a base is kept in the repository, `layers/NAME/tree`, for whoever forks that snapshot
+//! next. It is a cache: used only until the machine is started again (the name holds the kernel's boot id), since it is
+//! written without a sync; and removed when bases need too much room, the one that was used longest ago first. Who uses one
+//! holds a shared lock on it.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cascow_core::store::ObjectStore;
+use cascow_core::workspace::{self, WorkspaceEntry};
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
+use tempfile::TempDir;
+
+use super::super::entries::Entries;
+use super::super::lock;
+use super::super::namespace::Marks;
+use super::{layer::INODE_BYTES, marks};
+use crate::Error;
+use crate::directory;
+
+/// Bytes that bases may take together, as near as their files' lengths tell, with those in use.
+const BASES_BYTES: u64 = 8 << 30;
+
+/// A state written out. Stays as long as this is held.
+#[derive(Debug)]
+pub(in super::super) struct Base {
+    tree: OwnedFd,
+    _lock: Option<File>,
+    /// Its directory, if nobody else is to find it.
+    _own: Option<TempDir>,
+}
+
+impl Base {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
+    }
+
+    fn open(dir: &Path, lock: Option<File>, own: Option<TempDir>) -> Result<Self, Error> {
+        let tree = dir.join("tree");
+        let tree = File::open(&tree).map_err(Error::io("open", &tree))?.into();
+        Ok(Self { tree, _lock: lock, _own: own })
+    }
+}
+
+/// Where a repository keeps bases.
+#[derive(Debug)]
+pub(in super::super) struct Bases {
+    dir: PathBuf,
+    /// What names of bases end with: until when, and for whom, they are good.
+    suffix: String,
+    marks: Marks,
+}
+
+impl Bases {
+    pub(super) fn new(dir: &Path, marks: Marks) -> Self {
+        // Where there is none, nothing tells one run of the machine from another, and names are never found again.
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        let boot = boot.unwrap_or_else(|_| std::process::id().to_string());
+        let whose = match marks {
+            Marks::Trusted => "trusted",
+            Marks::User => "user",
+        };
+        Self { dir: dir.to_owned(), suffix: format!("{}.{whose}", boot.trim()), marks }
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.dir.join(format!("{key}.{}", self.suffix))
+    }
+
+    /// Whether there is a base of this name. It may be gone when it is asked for.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.path(key).is_dir()
+    }
+
+    /// The base of this name.
+    pub(super) fn find(&self, key: &str) -> Result<Option<Base>, Error> {
+        let path = self.path(key);
+        // One that is being removed, or belongs to another user, is none.
+        let Ok(held) = lock(&path, FlockOperation::NonBlockingLockShared) else { return Ok(None) };
+        // Removed between opening and locking it: the name is gone or another's.
+        let Ok(base) = Base::open(&path, Some(held), None) else { return Ok(None) };
+        // For eviction, when it was last used. What cannot be noted is evicted sooner.
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let now = Timestamps { last_access: now, last_modification: now };
+        if let Some(held) = &base._lock {
+            let _ = rustix::fs::futimens(held, &now);
+        }
+        Ok(Some(base))
+    }
+
+    /// Writes a base: to be found again by its name, or for the caller alone, in a directory of their own.
+    pub(super) fn write<S: ObjectStore + Sync>(
+        &self,
+        entries: &Entries,
+        key: Option<&str>,
+        own_dir: &Path,
+        store: &S,
+    ) -> Result<Base, Error> {
+        let tree: Vec<WorkspaceEntry<'_>> = entries
+            .below(b"")
+            .map(|(path, value)| workspace::decode(path, value))
+            .collect::<Result<_, _>>()?;
+        let tree = marks::shown(tree, self.marks)?;
+        let shared = key.and_then(|key| {
+            fs::create_dir_all(&self.dir).ok()?;
+            self.evict();
+            TempDir::with_prefix_in("new.", &self.dir).ok().map(|dir| (dir, key))
+        });
+        let (dir, key) = match shared {
+            Some((dir, key)) => (dir, Some(key)),
+            // Not ours to write in, or no name: it goes with the caller.
+            None => {
+                let dir = TempDir::with_prefix_in("base.", own_dir);
+                (dir.map_err(Error::io("write in", own_dir))?, None)
+            }
+        };
+        let held = lock(dir.path(), FlockOperation::LockShared)?;
+        directory::write_tree(&tree, store, &dir.path().join("tree"), &mut |_| {})?;
+        let bytes = tree.iter().map(|entry| {
+            INODE_BYTES + entry.entry.content().map_or(0, cascow_core::blob::BlobId::len)
+        });
+        let bytes = bytes.fold(0, u64::saturating_add).to_string();
+        let size = dir.path().join("bytes");
+        fs::write(&size, bytes).map_err(Error::io("write", &size))?;
+        if let Some(key) = key {
+            let path = self.path(key);
+            // Another process may have been faster; then this one is ours alone.
+            if fs::rename(dir.path(), &path).is_ok() {
+                let _ = dir.keep();
+                return Base::open(&path, Some(held), None);
+            }
+        }
+        let path = dir.path().to_owned();
+        Base::open(&path, Some(held), Some(dir))
+    }
+
+    /// Removes what nobody uses: bases of other runs of the machine, what killed writers left, and the oldest while there are too
+    /// many bytes.
+    fn evict(&self) {
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let name = name.to_string_lossy();
+            let is_stale = !name.contains(self.boot());
+            if is_stale {
+                remove_unused(&path);
+            } else if let Ok(stat) = entry.metadata() {
+                let bytes = fs::read_to_string(path.join("bytes")).ok();
+                let bytes: u64 = bytes.and_then(|text| text.parse().ok()).unwrap_or(0);
+                kept.push((stat.modified().unwrap_or(SystemTime::UNIX_EPOCH), bytes, path));
+            }
+        }
+        kept.sort();
+        let mut total = kept.iter().map(|(_, bytes, _)| bytes).fold(0, |a, b| b.saturating_add(a));
+        for (_, bytes, path) in kept {
+            if total <= BASES_BYTES {
+                return;
+            }
+            if remove_unused(&path) {
+                total -= bytes;
+            }
+        }
+    }
+
+    fn boot(&self) -> &str {
+        self.suffix.split('.').next().unwrap_or_default()
+    }
+}
+
+/// Removes a base unless somebody uses it: under a lock, so that nobody begins to meanwhile. What cannot be removed is nobody's
+/// loss.
+fn remove_unused(path: &Path) -> bool {
+    match lock(path, FlockOperation::NonBlockingLockExclusive) {
+        Ok(_held) => directory::remove(path).is_ok(),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//! Overlay mounts by the kernel's newer mount calls (`fsopen(2)` and its kin; Documentation/filesystems/overlayfs.rst).
+//!
+//! A mount is made detached: it is a file descriptor, and shows nowhere until it is moved into place. Layers are named through the
+//! descriptor of a directory, `/proc/self/fd/N/…`, because the kernel takes no more than 255 bytes for each, and reads
+//! backslashes in some of them as something else.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, UnmountFlags,
+    fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    fspick, move_mount, unmount,
+};
+
+use super::super::namespace::Marks;
+
+/// What an overlay is made of. Paths are relative to an open directory each.
+#[derive(Debug)]
+pub(super) struct Layout<'a> {
+    /// Read-only layers, the topmost first; at most 500.
+    pub(super) lowers: Vec<(BorrowedFd<'a>, &'a str)>,
+    /// Where changes go, and the kernel's own room beside it, both empty and on one filesystem.
+    pub(super) upper: Option<(BorrowedFd<'a>, &'a str, &'a str)>,
+    /// Whether the kernel is to keep the names of a hard-linked file together when it is first written to.
+    pub(super) has_index: bool,
+    /// Whether what is written may be lost with the machine's power; it costs nothing to sync it then.
+    pub(super) is_volatile: bool,
+}
+
+/// A step of mounting that the kernel refused.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    /// What it was about.
+    pub(super) step: &'static str,
+    pub(super) errno: Errno,
+}
+
+fn refused(step: &'static str) -> impl FnOnce(Errno) -> Refused {
+    move |errno| Refused { step, errno }
+}
+
+/// Makes a detached overlay.
+pub(super) fn overlay(layout: &Layout<'_>, marks: Marks) -> Result<OwnedFd, Refused> {
+    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(refused("open overlayfs"))?;
+    let path =
+        |dir: &BorrowedFd<'_>, name: &str| format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
+    let set =
+        |key: &'static str, value: &str| fsconfig_set_string(&fs, key, value).map_err(refused(key));
+    for (dir, name) in &layout.lowers {
+        set("lowerdir+", &path(dir, name))?;
+    }
+    if let Some((dir, upper, work)) = &layout.upper {
+        set("upperdir", &path(dir, upper))?;
+        set("workdir", &path(dir, work))?;
+    }
+    set("index", if layout.has_index { "on" } else { "off" })?;
+    match marks {
+        // Without it the kernel refuses to rename directories of lower layers, and copies a file to change its mode.
+        Marks::Trusted => {
+            set("redirect_dir", "on")?;
+            set("metacopy", "on")?;
+        }
+        // The kernel does not offer either with marks that the user could set.
+        Marks::User => fsconfig_set_flag(&fs, "userxattr").map_err(refused("userxattr"))?,
+    }
+    if layout.is_volatile {
+        fsconfig_set_flag(&fs, "volatile").map_err(refused("volatile"))?;
+    }
+    fsconfig_create(&fs).map_err(refused("create"))?;
+    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(refused("mount"))
+}
+
+/// Puts a detached mount where others can see it, as far as this thread's namespace reaches.
+pub(super) fn attach(mount: impl AsFd, place: &Path) -> Result<(), Errno> {
+    move_mount(mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Makes a whole filesystem read-only, or writable again, in whatever namespaces it is mounted.
+///
+/// # Errors
+/// [`Errno::BUSY`] while a process has a file of it open for writing, or mapped so.
+pub(super) fn freeze(mount: impl AsFd, read_only: bool) -> Result<(), Errno> {
+    let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;
+    let fs = fspick(mount, "", flags)?;
+    fsconfig_set_flag(&fs, if read_only { "ro" } else { "rw" })?;
+    fsconfig_reconfigure(&fs)
+}
+
+/// Takes what is mounted at a place away, with what was mounted in it. True if nobody uses it any more.
+pub(super) fn detach(place: &Path) -> Result<bool, Errno> {
+    match unmount(place, UnmountFlags::NOFOLLOW) {
+        Ok(()) => Ok(true),
+        Err(Errno::BUSY) => {
+            unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).map(|()| false)
+        }
+        Err(errno) => Err(errno),
+    }
+}
