@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use cascow_core::hash::HashKind;
-use cascow_native::directory::{Known, Scan, ScanOptions, load_known, scan, store_known};
+use cascow_native::directory::{Known, Learned, Scan, ScanOptions, load_known, scan, store_known};
 use cascow_native::repository::Repository;
 use cascow_native::store::StoreKind;
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Bench {
     /// Saves as the program does, and says how many files were read; the state is checked against one read from nothing.
     fn save(&self) -> u64 {
         let (known, _) = load_known(&self.repository, &self.tree).unwrap();
-        let found = self.scan(Some(known));
+        let found = self.scan(Some(known.clone()));
         let fresh = self.scan(None);
         assert_eq!((&found.state, found.bytes), (&fresh.state, fresh.bytes));
         let values = |scan: &Scan| -> Vec<_> {
@@ -72,7 +72,8 @@ impl Bench {
         assert_eq!(values(&found), values(&fresh), "notes");
         let written = self.repository.write_snapshot(&found.state, None).unwrap();
         self.repository.publish(&written.snapshot, None).unwrap();
-        store_known(&self.repository, &self.tree, &found.known, &written.snapshot).unwrap();
+        let learned = found.learned;
+        store_known(&self.repository, &self.tree, &known, learned, &written.snapshot).unwrap();
         found.read
     }
 
@@ -154,10 +155,12 @@ fn what_changes_right_before_a_save_is_read_again_by_the_next() {
     let mut remembered = 0;
     for round in 0..20 {
         fs::write(bench.tree.join("a/one"), format!("{round:03}")).unwrap();
-        let (known, _) = load_known(&bench.repository, &bench.tree).unwrap();
-        let found = bench.scan(Some(known));
-        assert_eq!(found.read, 1);
-        remembered = found.known.len();
+        let (known, base) = load_known(&bench.repository, &bench.tree).unwrap();
+        let found = bench.scan(Some(known.clone()));
+        assert_eq!((found.read, found.learned.kept()), (1, 3));
+        let (learned, base) = (found.learned, base.unwrap());
+        store_known(&bench.repository, &bench.tree, &known, learned, &base).unwrap();
+        remembered = load_known(&bench.repository, &bench.tree).unwrap().0.len();
         if remembered == 3 {
             break;
         }
@@ -166,7 +169,7 @@ fn what_changes_right_before_a_save_is_read_again_by_the_next() {
 }
 
 #[test]
-fn a_cache_that_is_damaged_cut_off_or_newer_is_no_error_and_nothing_known() {
+fn a_cache_that_is_damaged_cut_off_or_of_another_version_is_no_error_and_nothing_known() {
     let bench = bench();
     bench.save();
     let cache = bench.cache();
@@ -176,7 +179,8 @@ fn a_cache_that_is_damaged_cut_off_or_newer_is_no_error_and_nothing_known() {
         bytes[at] ^= byte;
         bytes
     };
-    for bytes in [Vec::new(), whole[..whole.len() - 1].to_vec(), altered(100, 1), altered(4, 3)] {
+    let (older, newer) = (altered(4, 3), altered(4, 1));
+    for bytes in [Vec::new(), whole[..whole.len() - 1].to_vec(), altered(100, 1), older, newer] {
         fs::write(&cache, bytes).unwrap();
         assert!(load_known(&bench.repository, &bench.tree).unwrap().0.is_empty());
         assert_eq!(bench.save(), 4);
@@ -209,7 +213,8 @@ fn caches_of_many_directories_do_not_add_up() {
     for n in 0..70 {
         let dir = bench.tree.join(format!("dir{n}"));
         fs::create_dir(&dir).unwrap();
-        store_known(&bench.repository, &dir, &Known::default(), &snapshot).unwrap();
+        let (known, learned) = (Known::default(), Learned::default());
+        store_known(&bench.repository, &dir, &known, learned, &snapshot).unwrap();
     }
     assert_eq!(fs::read_dir(bench.repository.dir().join("stat-cache")).unwrap().count(), 64);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `init`, `save`, `checkout`: directories into a repository and out of it.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::thread::{self, ScopedJoinHandle};
 
@@ -32,22 +33,25 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
     }
     repository.lease()?;
     let known = if args.reread { Known::default() } else { known(repository, &dir)? };
-    let known_files = known.len();
     let options = ScanOptions {
         exclude: exclude(&args.exclude)?,
         outside: vec![repository.dir().to_owned()],
         known: Some(known),
     };
+    let known = options.known.as_ref();
     let bar = output.byte_bar("saving");
-    let scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
+    let mut scan = directory::scan(&args.dir, repository.store(), &options, &mut observer(&bar))?;
     bar.set_prefix("writing to the disk");
     let mut written = repository.write_snapshot(&scan.state, parent)?;
     // Where nothing was read and nothing is gone, what was kept holds as it is. It counts only once the history names the
     // snapshot, so it need not wait for that.
-    let is_changed = scan.read > 0 || scan.known.len() != known_files;
-    let store_known = || directory::store_known(repository, &dir, &scan.known, &written.snapshot);
+    let changed = known.filter(|known| scan.read > 0 || scan.learned.kept() != known.len());
+    let learned = mem::take(&mut scan.learned);
     let (stored, published) = thread::scope(|scope| {
-        let stored = is_changed.then(|| scope.spawn(store_known));
+        let stored = changed.map(|known| {
+            let (dir, snapshot) = (&dir, &written.snapshot);
+            scope.spawn(move || directory::store_known(repository, dir, known, learned, snapshot))
+        });
         let published = repository.publish(&written.snapshot, args.label.as_ref());
         (stored.map(ScopedJoinHandle::join), published)
     });
@@ -99,7 +103,7 @@ pub(super) fn save(args: &Save, repository: &Repository, output: &Output) -> Res
         )
     })?;
     // The process is about to end: to take a large state apart entry by entry would be for nothing.
-    std::mem::forget((scan, options));
+    mem::forget((scan, options));
     Ok(Answer::Yes)
 }
 

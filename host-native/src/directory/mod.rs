@@ -6,26 +6,28 @@
 //! so that neither a hostile state nor a tree that changes meanwhile can lead them elsewhere.
 //!
 //! Directories are walked, and contents read and written, by as many threads as the machine has cores, each with buffers of its
-//! own. How many there are shows in nothing but the time. A scan can be told what an earlier one [knew](Known), and reads what
-//! changed since.
+//! own. How many there are shows in nothing but the time. A scan can be told what an earlier one [knew](Known), reads what changed
+//! since, and says what it [learned](Learned).
 //!
 //! Kept: kinds, permission bits, contents, link targets, `user.*` attributes, hard links, times of modification, owners (set again
 //! only by root). Not kept: the top directory itself, other attributes, times of access, holes. Sockets are left out and reported.
 
 pub(crate) mod beneath;
 mod checkout;
+mod descent;
 pub(crate) mod file;
 mod known;
 mod remove;
 mod scan;
 mod stat_cache;
+mod walk;
 pub(crate) mod workers;
 
 use std::path::PathBuf;
 
 pub(crate) use checkout::write_tree;
 pub use checkout::{Checkout, checkout};
-pub use known::Known;
+pub use known::{Known, Learned};
 pub use remove::remove;
 pub use scan::{Scan, ScanOptions, Skipped, scan};
 pub use stat_cache::{load_known, store_known};

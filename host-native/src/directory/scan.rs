@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: MIT
 //! A directory, read into a state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cascow_core::blob::Added;
-use cascow_core::entry::{Entry, EntryKind, Note, SYMLINK_MODE};
+use cascow_core::entry::Entry;
 use cascow_core::snapshot::{State, Value};
 use cascow_core::store::ObjectStore;
-use cascow_core::workspace;
 use globset::GlobSet;
-use rustix::fs::{AtFlags, FileType, RawDir};
-use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::file::{FileReader, Outcome, Stamp, VANISHED, is_gone, mode, note, xattrs};
-use super::known::{Instant, Known};
-use super::{LISTING_LEN, Observer, Progress, os_path, workers};
+use super::file::{FileReader, Outcome, Stamp};
+use super::known::{Known, Learned};
+use super::walk::{Item, Met, Walk};
+use super::{Observer, Progress, workers};
 use crate::Error;
 
 /// What to leave out of a scan, and what it knows beforehand.
@@ -48,8 +45,8 @@ pub struct Scan {
     pub skipped: Vec<Skipped>,
     /// Files that changed each time they were read, ascending: what the state has of each may be of several moments.
     pub unsettled: Vec<Vec<u8>>,
-    /// What a later scan need not read again, if it was asked for.
-    pub known: Known,
+    /// What a later scan need not read again, beside what this one knew, if it was told anything.
+    pub learned: Learned,
 }
 
 /// Something that was left out of a scan, other than by a wish.
@@ -62,14 +59,15 @@ pub struct Skipped {
 }
 
 /// Reads a directory into a state and its files' contents into a store, with a thread for each core if there is enough to do.
-/// O(size); a `stat` for each file that is known. Memory: the state and its paths once more, what is known, and some 400 KiB a
-/// thread, whatever the files' lengths.
+/// O(size); a `stat` for each file that is known. Memory: the state, the paths of files to be read, what is known, and some
+/// 400 KiB a thread, whatever the files' lengths.
 ///
 /// A file or directory that vanishes while the scan runs is skipped and reported: it is not there any more. One that cannot
 /// be read is an error, since leaving it out would lose it. All directories are walked before the first file is read.
 ///
 /// # Errors
-/// [`Error::Io`] with the path that cannot be read, or whatever the store's `put` reports: of several, what the walk met first.
+/// [`Error::Io`] with the path that cannot be read, or whatever the store's `put` reports: of several, the first in the order of
+/// paths, directories before files.
 pub fn scan<S: ObjectStore + Sync>(
     dir: &Path,
     store: &S,
@@ -85,15 +83,16 @@ pub fn scan<S: ObjectStore + Sync>(
     let walk = Walk { top: &top, options, outside };
     let mut scanner = Scanner {
         top: &top,
-        known: options.known.as_ref().map(|_| Known::default()),
-        began: Instant::now(),
+        options,
         observe,
+        // What changes from here on is not remembered.
         scan: Scan::default(),
         entries: Vec::new(),
         groups: HashMap::new(),
         files: Vec::new(),
     };
-    scanner.walk(&walk)?;
+    let met = walk.all(scanner.observe)?;
+    scanner.take_in(met);
     let bytes = total_len(&scanner.files);
     (scanner.observe)(Progress::Total { bytes });
     while !scanner.files.is_empty() {
@@ -102,175 +101,16 @@ pub fn scan<S: ObjectStore + Sync>(
     Ok(scanner.finish())
 }
 
-/// Where a walk goes.
-struct Walk<'a> {
-    top: &'a Beneath,
-    options: &'a ScanOptions,
-    /// Directories to leave out, by device and inode.
-    outside: HashSet<(u64, u64)>,
-}
-
-/// What a directory holds.
-#[derive(Default)]
-struct Listed {
-    /// Its own value; the top has none.
-    own: Option<Value>,
-    /// Paths of the directories in it.
-    directories: Vec<Vec<u8>>,
-    /// All that is in it and no directory.
-    items: Vec<Item>,
-    skipped: Vec<Skipped>,
-}
-
-/// Something that is no directory.
-struct Item {
-    path: Vec<u8>,
-    stamp: Stamp,
-    is_file: bool,
-    is_linked: bool,
-    /// Its value, without a group of hard links; `None` for a file that is to be read.
-    value: Option<Value>,
-}
-
-impl Walk<'_> {
-    /// Looks at all that a directory holds.
-    fn directory(&self, path: &[u8], buffer: &mut Vec<u8>) -> Result<Listed, Error> {
-        let mut listed = Listed::default();
-        let dir = match self.top.directory(path) {
-            Ok(dir) => dir,
-            Err(errno) => {
-                return self.vanished_or(errno, "open", path, &mut listed).map(|()| listed);
-            }
-        };
-        if !path.is_empty() {
-            let stat = rustix::fs::fstat(&dir).map_err(self.top.fail("look at", path))?;
-            if self.outside.contains(&(stat.st_dev, stat.st_ino)) {
-                return Ok(listed);
-            }
-            let xattrs = xattrs(&dir, self.top, path)?;
-            let entry =
-                Entry { kind: EntryKind::Directory, mode: mode(&stat), xattrs, links: None };
-            listed.own = Some(encode(&entry, &note(&stat)));
-        }
-        let mut listing = RawDir::new(&dir, buffer.spare_capacity_mut());
-        while let Some(item) = listing.next() {
-            let item = match item {
-                Ok(item) => item,
-                // Removed since it was opened: there is nothing more in it.
-                Err(Errno::NOENT) => break,
-                Err(Errno::INTR) => continue,
-                Err(errno) => return Err(self.top.fail("list", path)(errno)),
-            };
-            let name = item.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                let child = if path.is_empty() { name.to_vec() } else { [path, name].join(&b'/') };
-                self.child(&dir, name, child, &mut listed)?;
-            }
-        }
-        Ok(listed)
-    }
-
-    fn child(
-        &self,
-        dir: &OwnedFd,
-        name: &[u8],
-        path: Vec<u8>,
-        listed: &mut Listed,
-    ) -> Result<(), Error> {
-        let exclude = &self.options.exclude;
-        if !exclude.is_empty() && exclude.is_match(os_path(&path)) {
-            return Ok(());
-        }
-        if !workspace::is_path(&path) {
-            let reason = "the path is longer than 4,095 bytes";
-            return Err(Error::Misuse(format!(
-                "cannot save {:?}: {reason}",
-                self.top.full_path(&path)
-            )));
-        }
-        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(errno) => return self.vanished_or(errno, "look at", &path, listed),
-        };
-        let (stamp, is_linked) = (Stamp::of(&stat), stat.st_nlink > 1);
-        let file_type = FileType::from_raw_mode(stat.st_mode);
-        let kind = match file_type {
-            FileType::Directory => {
-                listed.directories.push(path);
-                return Ok(());
-            }
-            FileType::RegularFile => {
-                let value = self.options.known.as_ref().and_then(|known| known.get(&stamp));
-                // A member of a group is decoded later.
-                let is_usable = |value: &&Value| !is_linked || Entry::decode(&value.bytes).is_ok();
-                let value = value.filter(is_usable).cloned();
-                listed.items.push(Item { path, stamp, is_file: true, is_linked, value });
-                return Ok(());
-            }
-            FileType::Symlink => match rustix::fs::readlinkat(dir, name, Vec::new()) {
-                Ok(target) => EntryKind::Symlink { target: target.into_bytes() },
-                Err(errno) => return self.vanished_or(errno, "read", &path, listed),
-            },
-            FileType::Fifo => EntryKind::Fifo,
-            FileType::CharacterDevice | FileType::BlockDevice => {
-                let (major, minor) =
-                    (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-                if file_type == FileType::BlockDevice {
-                    EntryKind::BlockDevice { major, minor }
-                } else {
-                    EntryKind::CharacterDevice { major, minor }
-                }
-            }
-            FileType::Socket => {
-                listed.skipped.push(Skipped { path, reason: "a socket" });
-                return Ok(());
-            }
-            _ => {
-                listed.skipped.push(Skipped { path, reason: "of unknown kind" });
-                return Ok(());
-            }
-        };
-        let mode =
-            if matches!(kind, EntryKind::Symlink { .. }) { SYMLINK_MODE } else { mode(&stat) };
-        let entry = Entry { kind, mode, xattrs: Vec::new(), links: None };
-        let value = Some(encode(&entry, &note(&stat)));
-        listed.items.push(Item { path, stamp, is_file: false, is_linked, value });
-        Ok(())
-    }
-
-    /// What was listed and is not there any more is skipped; any other failure is one.
-    fn vanished_or(
-        &self,
-        errno: Errno,
-        operation: &'static str,
-        path: &[u8],
-        listed: &mut Listed,
-    ) -> Result<(), Error> {
-        if is_gone(errno) && !path.is_empty() {
-            listed.skipped.push(Skipped { path: path.to_vec(), reason: VANISHED });
-            Ok(())
-        } else {
-            Err(self.top.fail(operation, path)(errno))
-        }
-    }
-}
-
-fn encode(entry: &Entry, note: &Note) -> Value {
-    Value { bytes: entry.encode().into(), note: note.encode().into() }
-}
-
 struct Scanner<'a> {
     top: &'a Beneath,
-    /// What the next scan is to know, if anything.
-    known: Option<Known>,
-    began: Instant,
+    options: &'a ScanOptions,
     observe: Observer<'a>,
     scan: Scan,
-    /// What the state is to hold, in no order.
-    entries: Vec<(Vec<u8>, Value)>,
+    /// What the state is to hold, ascending by path in a few long runs: so a state is made of them without much sorting.
+    entries: Vec<(Box<[u8]>, Value)>,
     /// What has several names, by device and inode.
     groups: HashMap<(u64, u64), Group>,
-    /// Files still to be read, in the order in which they were met.
+    /// Files still to be read, ascending by path.
     files: Vec<FoundFile>,
 }
 
@@ -288,41 +128,28 @@ fn total_len(files: &[FoundFile]) -> u64 {
 
 /// A group of hard links.
 struct Group {
-    /// All paths, in the order in which they were met. A file is read by the first.
+    /// All paths, ascending. A file is read by the first.
     paths: Vec<Vec<u8>>,
     /// What they all are; `None` until the file is read.
     value: Option<Value>,
 }
 
 impl Scanner<'_> {
-    /// Takes in all but the files that are to be read, and lists those. Goes down level by level, each level by all threads.
-    fn walk(&mut self, walk: &Walk<'_>) -> Result<(), Error> {
-        let mut level = vec![Vec::new()];
-        while !level.is_empty() {
-            let listed = workers::map(
-                workers::threads_for(level.len(), 0),
-                &level,
-                || Vec::with_capacity(LISTING_LEN),
-                |buffer, path, _| walk.directory(path, buffer),
-                self.observe,
-            )?;
-            let mut below = Vec::new();
-            for (path, listed) in mem::take(&mut level).into_iter().zip(listed) {
-                if let Some(value) = listed.own {
-                    self.insert(path, value);
-                }
-                below.extend(listed.directories);
-                self.scan.skipped.extend(listed.skipped);
-                for item in listed.items {
-                    self.item(item);
-                }
-            }
-            level = below;
+    /// Takes in what a walk met, and lists the files that are to be read.
+    fn take_in(&mut self, met: Met) {
+        self.entries = met.entries;
+        self.scan.learned.keep(met.kept);
+        self.scan.bytes = met.kept_bytes;
+        self.scan.skipped = met.skipped;
+        let mut items = met.items;
+        // Which thread met what must not show: not in the order of reading, hence of failures, nor in who is read for a group.
+        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for item in items {
+            self.item(item);
         }
-        Ok(())
     }
 
-    fn item(&mut self, Item { path, stamp, is_file, is_linked, value }: Item) {
+    fn item(&mut self, Item { path, stamp, is_linked, value, place }: Item) {
         if is_linked {
             let inode = (stamp.device, stamp.inode);
             if let Some(group) = self.groups.get_mut(&inode) {
@@ -333,9 +160,9 @@ impl Scanner<'_> {
         }
         match value {
             Some(value) => {
-                if is_file {
-                    self.scan.bytes += stamp.len;
-                    self.remember(stamp, &value);
+                if let Some(place) = place {
+                    self.scan.bytes = self.scan.bytes.saturating_add(stamp.len);
+                    self.scan.learned.keep([place]);
                 }
                 (self.observe)(Progress::Step { entries: 1, bytes: 0 });
                 self.place(path, stamp, is_linked, value);
@@ -387,8 +214,8 @@ impl Scanner<'_> {
     }
 
     fn remember(&mut self, stamp: Stamp, value: &Value) {
-        if let Some(known) = &mut self.known {
-            known.insert(stamp, value.clone(), self.began);
+        if self.options.known.is_some() {
+            self.scan.learned.remember(stamp, value.clone());
         }
     }
 
@@ -396,29 +223,22 @@ impl Scanner<'_> {
     fn place(&mut self, path: Vec<u8>, stamp: Stamp, is_linked: bool, value: Value) {
         match self.groups.get_mut(&(stamp.device, stamp.inode)) {
             Some(group) if is_linked => group.value = Some(value),
-            _ => self.entries.push((path, value)),
+            _ => self.entries.push((path.into(), value)),
         }
-    }
-
-    fn insert(&mut self, path: Vec<u8>, value: Value) {
-        self.entries.push((path, value));
-        (self.observe)(Progress::Step { entries: 1, bytes: 0 });
     }
 
     /// Names each group of hard links after its first path.
     fn finish(mut self) -> Scan {
-        for (_, Group { mut paths, value }) in mem::take(&mut self.groups) {
+        for (_, Group { paths, value }) in mem::take(&mut self.groups) {
             let Some(value) = value else { continue };
-            paths.sort();
             // One path of several: the others are outside the directory.
             let links = if paths.len() > 1 { paths.first().cloned() } else { None };
             // UNWRAP: encoded by this scan, or decoded before it was taken from what is known.
             let entry = Entry::decode(&value.bytes).expect("a member of a group is an entry");
             let value = Value { bytes: Entry { links, ..entry }.encode().into(), ..value };
-            self.entries.extend(paths.into_iter().map(|path| (path, value.clone())));
+            self.entries.extend(paths.into_iter().map(|path| (path.into(), value.clone())));
         }
         self.scan.state = self.entries.into_iter().collect();
-        self.scan.known = self.known.unwrap_or_default();
         self.scan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         self.scan.unsettled.sort();
         self.scan

@@ -5,13 +5,13 @@
 //! is damaged, cut off or missing means that files are read again.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cascow_core::hash::ContentHash;
 
-use super::known::{Known, path_hash};
+use super::known::{Known, Learned, path_hash};
 use crate::Error;
 use crate::repository::Repository;
 
@@ -29,7 +29,7 @@ pub fn load_known(
 ) -> Result<(Known, Option<ContentHash>), Error> {
     let read = || {
         let dir = dir.canonicalize().ok()?;
-        Known::decode(&fs::read(path(repository, &dir)).ok()?, &dir)
+        Known::decode(fs::read(path(repository, &dir)).ok()?, &dir)
     };
     match read() {
         Some((known, base)) if repository.snapshots()?.contains(&base) => Ok((known, Some(base))),
@@ -37,7 +37,7 @@ pub fn load_known(
     }
 }
 
-/// Keeps what a scan of a directory knew, after it was published as a snapshot.
+/// Keeps what is known of a directory after a scan that knew `known` before, and that was published as a snapshot.
 ///
 /// # Errors
 /// [`Error::Io`]; nothing depends on it but the time of the next save.
@@ -45,6 +45,7 @@ pub fn store_known(
     repository: &Repository,
     dir: &Path,
     known: &Known,
+    learned: Learned,
     snapshot: &ContentHash,
 ) -> Result<(), Error> {
     let dir = dir.canonicalize().map_err(Error::io("open", dir))?;
@@ -53,7 +54,7 @@ pub fn store_known(
     fs::create_dir_all(caches).map_err(Error::io("create", caches))?;
     let write = || {
         let mut file = tempfile::Builder::new().tempfile_in(caches)?;
-        file.write_all(&known.encode(&dir, snapshot))?;
+        known.write_renewed(learned, file.as_file_mut(), &dir, snapshot)?;
         file.persist(&path).map_err(|error| error.error)
     };
     write().map_err(Error::io("write", &path))?;

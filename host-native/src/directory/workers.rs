@@ -33,11 +33,15 @@ const BYTES_PER_THREAD: u64 = 1 << 20;
 
 /// How many threads so much work is worth, of those that the machine has.
 pub(crate) fn threads_for(items: usize, bytes: u64) -> usize {
-    static MACHINE: OnceLock<usize> = OnceLock::new();
-    let machine = || thread::available_parallelism().map_or(1, NonZero::get);
     let by_bytes = usize::try_from(bytes / BYTES_PER_THREAD).unwrap_or(usize::MAX);
     let worth = (items / ITEMS_PER_THREAD).max(by_bytes).min(items);
-    if worth < 2 { 1 } else { worth.min(*MACHINE.get_or_init(machine)) }
+    if worth < 2 { 1 } else { worth.min(machine_threads()) }
+}
+
+/// How many threads the machine runs at once. To ask the system takes as long as a small directory, so it is asked once.
+pub(super) fn machine_threads() -> usize {
+    static MACHINE: OnceLock<usize> = OnceLock::new();
+    *MACHINE.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// What a thread tells the caller's: what was done since it last told something.
