@@ -21,6 +21,9 @@ pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Resul
     let interrupt = interrupt_flag()?;
     let workshop = Workshop::open(repository, args.materialize)?;
     let materializer = workshop.materializer();
+    if let Some(obstacle) = workshop.obstacle() {
+        output.message(&format!("the workspace is written out whole: {obstacle}"));
+    }
     let origin = workshop.origin(&before, Some(&parent))?;
 
     let start = Instant::now();

@@ -100,6 +100,9 @@ pub(super) fn observe_search(
         if let Event::Start { score: 0.0, feedback: Some(feedback), .. } = event {
             output.message(&format!("the workspace as it is scores 0: {feedback}"));
         }
+        if let Event::Start { obstacle: Some(obstacle), .. } = event {
+            output.message(&format!("workspaces are written out whole: {obstacle}"));
+        }
         if let Event::Step { step, evaluations, best, .. } = event {
             bar.set_message(format!(
                 "best {best:.4}, {evaluations} evaluations, {step} actions tried"

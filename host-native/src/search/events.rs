@@ -21,6 +21,11 @@ pub enum Event<'a> {
         actions: usize,
         /// The seed.
         seed: u64,
+        /// How forks are made.
+        materializer: &'static str,
+        /// Why states are written out, if overlays would have been taken.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        obstacle: Option<String>,
     },
     /// An action was tried.
     Step {

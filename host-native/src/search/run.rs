@@ -78,6 +78,8 @@ pub fn search(
         entries: base.state.len(),
         actions: plan.actions.len(),
         seed: plan.seed,
+        materializer: workshop.materializer().name(),
+        obstacle: workshop.obstacle().map(str::to_owned),
     })?;
 
     let stopped = loop {

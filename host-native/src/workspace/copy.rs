@@ -9,6 +9,7 @@ use cascow_core::snapshot::State;
 use cascow_core::store::ObjectStore;
 use tempfile::TempDir;
 
+use super::namespace;
 use crate::Error;
 use crate::directory::{self, Scan, ScanOptions};
 
@@ -47,12 +48,14 @@ impl Copied {
                 "the command moved or removed its workspace; nothing was kept".to_owned(),
             ));
         }
+        // What the command mounted is not of the workspace.
+        namespace::detach_below(self.path());
         let scan = directory::scan(self.path(), store, &ScanOptions::default(), &mut |_| {})?;
         match scan.unsettled.first() {
             None => Ok(scan),
             Some(path) => Err(Error::Unavailable(format!(
-                "a process that the command left behind still writes {:?}; nothing was kept",
-                self.path().join(directory::os_path(path))
+                "something that the command left behind still writes {:?}; nothing was kept: end it in the command",
+                directory::os_path(path)
             ))),
         }
     }
@@ -67,6 +70,7 @@ fn inode(path: &Path) -> Result<(u64, u64), Error> {
 impl Drop for Copied {
     fn drop(&mut self) {
         if let Some(dir) = self.dir.take() {
+            namespace::detach_below(dir.path());
             // What cannot be removed now goes with the workshop.
             let _ = directory::remove(&dir.keep());
         }

@@ -15,6 +15,7 @@
 
 mod copy;
 mod entries;
+mod holders;
 mod materialize;
 mod namespace;
 mod overlay;
@@ -109,7 +110,10 @@ impl<'r> Workshop<'r> {
         drop(all);
         let open = || Overlay::open(dir.path(), &repository.layers_dir(), LAYER_BYTES);
         let (means, obstacle) = match wish {
-            Materialize::Copy => (Means::Copy, None),
+            Materialize::Copy => {
+                namespace::enter_if_privileged();
+                (Means::Copy, None)
+            }
             Materialize::Overlay => (Means::Overlay(Box::new(open()?)), None),
             Materialize::Auto => match open() {
                 Ok(overlay) => (Means::Overlay(Box::new(overlay)), None),

@@ -7,11 +7,13 @@
 //! it they have their own numbers as before, and the right to mount.
 
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use rustix::mount::MountPropagationFlags;
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
 use crate::Error;
@@ -65,6 +67,50 @@ pub(super) fn enter() -> Result<Marks, Error> {
     Ok(marks)
 }
 
+/// Enters one if that takes no user namespace: where states are written out it is of use only against what commands mount, and
+/// an ordinary user's cannot.
+pub(super) fn enter_if_privileged() {
+    if is_initial_user_namespace() && rustix::process::geteuid().is_root() {
+        // Without one, all else works.
+        let _ = enter();
+    }
+}
+
+/// Takes away all that is mounted below a directory, if this thread's namespace is our own.
+pub(super) fn detach_below(dir: &Path) {
+    if ENTERED.get().is_none() {
+        return;
+    }
+    let table = fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
+    let below = table.split(|byte| *byte == b'\n').filter_map(mount_point);
+    let mut below: Vec<_> = below.filter(|point| point != dir && point.starts_with(dir)).collect();
+    // What was mounted last lies on top.
+    while let Some(point) = below.pop() {
+        let _ = rustix::mount::unmount(&point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    }
+}
+
+/// The fifth field of a line of mountinfo, `proc_pid_mountinfo(5)`, in which some bytes are written as a backslash and three
+/// octal digits.
+fn mount_point(line: &[u8]) -> Option<PathBuf> {
+    let field = line.split(|byte| *byte == b' ').nth(4)?;
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        let octal = after.get(..3).filter(|_| *byte == b'\\');
+        let octal = octal.and_then(|digits| str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(escaped) => {
+                path.push(escaped);
+                rest = &after[3..];
+            }
+            None => path.push(*byte),
+        }
+    }
+    Some(OsString::from_vec(path).into())
+}
+
 fn enter_user_namespace() -> Result<(), Error> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS).map_err(|errno| match errno {
@@ -111,4 +157,16 @@ fn unavailable(what: &str, errno: Errno) -> Error {
         std::io::Error::from(errno).kind().to_string()
     };
     Error::Unavailable(format!("the system does not grant {what}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_whatever_bytes_they_have() {
+        let line = br"36 35 98:0 / /a\040b\134c\012\1 rw,noatime - ext4 /dev/root rw";
+        assert_eq!(mount_point(line), Some(PathBuf::from("/a b\\c\n\\1")));
+        assert_eq!(mount_point(b"36 35"), None);
+    }
 }

@@ -26,6 +26,7 @@ use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::entries::Entries;
+use super::holders;
 use super::namespace::{self, Marks, NamespaceId};
 use crate::Error;
 use crate::directory;
@@ -349,9 +350,10 @@ impl Mounted<'_> {
                     thread::sleep(Duration::from_millis(1));
                 }
                 Err(Errno::BUSY) => {
+                    let who = holders::of(&self.path);
+                    let who = who.as_deref().unwrap_or("a process");
                     return Err(Error::Unavailable(format!(
-                        "a process that the command left behind still writes in {:?}; nothing was kept",
-                        self.path
+                        "{who}, which the command left behind, still writes in its workspace; nothing was kept: end it in the command"
                     )));
                 }
                 Err(errno) => return Err(Error::io("freeze", &self.path)(errno)),
