@@ -49,7 +49,12 @@ impl Copied {
             ));
         }
         // What the command mounted is not of the workspace.
-        namespace::detach_below(self.path());
+        if !namespace::detach_below(self.path()) {
+            return Err(Error::Unavailable(
+                "the command left something mounted in its workspace; nothing was kept: unmount it in the command"
+                    .to_owned(),
+            ));
+        }
         let scan = directory::scan(self.path(), store, &ScanOptions::default(), &mut |_| {})?;
         match scan.unsettled.first() {
             None => Ok(scan),
@@ -70,9 +75,11 @@ fn inode(path: &Path) -> Result<(u64, u64), Error> {
 impl Drop for Copied {
     fn drop(&mut self) {
         if let Some(dir) = self.dir.take() {
-            namespace::detach_below(dir.path());
-            // What cannot be removed now goes with the workshop.
-            let _ = directory::remove(&dir.keep());
+            let dir = dir.keep();
+            // Never through a mount: what is behind it may be anything. What cannot be removed now goes with the workshop.
+            if namespace::detach_below(&dir) {
+                let _ = directory::remove(&dir);
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ mod namespace;
 mod overlay;
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cascow_core::hash::ContentHash;
 use cascow_core::snapshot::{Delta, State};
@@ -52,7 +52,7 @@ pub struct Workshop<'r> {
     means: Means,
     /// Why overlays cannot be had, if a caller would have taken them.
     obstacle: Option<String>,
-    dir: TempDir,
+    dir: PathBuf,
     _lock: File,
 }
 
@@ -100,7 +100,8 @@ impl<'r> Workshop<'r> {
         let all = lock(work_dir, FlockOperation::LockExclusive)?;
         for entry in fs::read_dir(work_dir).map_err(Error::io("list", work_dir))? {
             let path = entry.map_err(Error::io("list", work_dir))?.path();
-            if lock(&path, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let lock = lock(&path, FlockOperation::NonBlockingLockExclusive);
+            if lock.is_ok() && namespace::detach_below(&path) {
                 // What cannot be removed must not keep others from working.
                 let _ = directory::remove(&path);
             }
@@ -108,19 +109,23 @@ impl<'r> Workshop<'r> {
         let dir = TempDir::with_prefix_in("", work_dir).map_err(Error::io("write in", work_dir))?;
         let own = lock(dir.path(), FlockOperation::NonBlockingLockExclusive)?;
         drop(all);
-        let open = || Overlay::open(dir.path(), &repository.layers_dir(), LAYER_BYTES);
-        let (means, obstacle) = match wish {
+        let dir = dir.keep();
+        let mut workshop = Self { repository, means: Means::Copy, obstacle: None, dir, _lock: own };
+        let open = || Overlay::open(&workshop.dir, &repository.layers_dir(), LAYER_BYTES);
+        let (overlay, obstacle) = match wish {
             Materialize::Copy => {
                 namespace::enter_if_privileged();
-                (Means::Copy, None)
+                (None, None)
             }
-            Materialize::Overlay => (Means::Overlay(Box::new(open()?)), None),
+            Materialize::Overlay => (Some(open()?), None),
             Materialize::Auto => match open() {
-                Ok(overlay) => (Means::Overlay(Box::new(overlay)), None),
-                Err(error) => (Means::Copy, Some(error.to_string())),
+                Ok(overlay) => (Some(overlay), None),
+                Err(error) => (None, Some(error.to_string())),
             },
         };
-        Ok(Self { repository, means, obstacle, dir, _lock: own })
+        workshop.means = overlay.map_or(Means::Copy, |overlay| Means::Overlay(Box::new(overlay)));
+        workshop.obstacle = obstacle;
+        Ok(workshop)
     }
 
     /// How states become directories here.
@@ -200,8 +205,10 @@ impl<'r> Workshop<'r> {
 
 impl Drop for Workshop<'_> {
     fn drop(&mut self) {
-        // What cannot be removed now is cleared away by the next workshop.
-        let _ = directory::remove(self.dir.path());
+        // Never through a mount that a command left. What cannot be removed now is cleared away by the next workshop.
+        if namespace::detach_below(&self.dir) {
+            let _ = directory::remove(&self.dir);
+        }
     }
 }
 
@@ -270,7 +277,7 @@ impl<'w> Workspace<'w> {
                 Ok(Place::Overlay(overlay.mount(stack, &origin.entries, workshop.store())?))
             }
             (Means::Copy, _) => {
-                let (above, state) = (workshop.dir.path(), origin.state());
+                let (above, state) = (&workshop.dir, origin.state());
                 Ok(Place::Copy(Copied::new(above, &state, workshop.store())?))
             }
             (Means::Overlay(_), None) => Err(Error::Misuse(

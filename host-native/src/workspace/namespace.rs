@@ -76,18 +76,20 @@ pub(super) fn enter_if_privileged() {
     }
 }
 
-/// Takes away all that is mounted below a directory, if this thread's namespace is our own.
-pub(super) fn detach_below(dir: &Path) {
-    if ENTERED.get().is_none() {
-        return;
-    }
+/// Takes away all that is mounted below a directory, if this thread's namespace is our own. False if something is left.
+pub(super) fn detach_below(dir: &Path) -> bool {
     let table = fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
     let below = table.split(|byte| *byte == b'\n').filter_map(mount_point);
     let mut below: Vec<_> = below.filter(|point| point != dir && point.starts_with(dir)).collect();
     // What was mounted last lies on top.
+    let may_detach = ENTERED.get().is_some();
+    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
     while let Some(point) = below.pop() {
-        let _ = rustix::mount::unmount(&point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+        if !may_detach || rustix::mount::unmount(&point, flags).is_err() {
+            return false;
+        }
     }
+    true
 }
 
 /// The fifth field of a line of mountinfo, `proc_pid_mountinfo(5)`, in which some bytes are written as a backslash and three

@@ -90,13 +90,21 @@ pub(super) fn freeze(mount: impl AsFd, read_only: bool) -> Result<(), Errno> {
     fsconfig_reconfigure(&fs)
 }
 
-/// Takes what is mounted at a place away, with what was mounted in it. True if nobody uses it any more.
+/// Takes all that is mounted at a place away, with what was mounted in it. True if it was one mount, and nobody uses it any more.
 pub(super) fn detach(place: &Path) -> Result<bool, Errno> {
-    match unmount(place, UnmountFlags::NOFOLLOW) {
-        Ok(()) => Ok(true),
-        Err(Errno::BUSY) => {
-            unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).map(|()| false)
+    let mut mounts = 0;
+    let mut is_unused = true;
+    loop {
+        match unmount(place, UnmountFlags::NOFOLLOW) {
+            Ok(()) => mounts += 1,
+            Err(Errno::BUSY) => {
+                unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
+                mounts += 1;
+                is_unused = false;
+            }
+            // Nothing is mounted there: a command may have put something on top, or taken ours away.
+            Err(Errno::INVAL) => return Ok(is_unused && mounts == 1),
+            Err(errno) => return Err(errno),
         }
-        Err(errno) => Err(errno),
     }
 }
