@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cascow_core::store::ObjectStore;
 use cascow_native::Error;
@@ -439,4 +439,64 @@ fn a_snapshot_hundreds_of_forks_deep_stands_on_few_layers() {
     let deep = round(&workshop, setting.repository(), &origin, &nothing);
     let flat = round(&workshop, setting.repository(), &flat, &nothing);
     assert_eq!(deep.state.root(kind), flat.state.root(kind));
+}
+
+#[test]
+fn whenever_a_run_or_a_search_is_killed_what_was_sealed_is_whole_and_the_rest_is_gone() {
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use rand_xoshiro::rand_core::{Rng, SeedableRng};
+    let test = "whenever_a_run_or_a_search_is_killed_what_was_sealed_is_whole_and_the_rest_is_gone";
+    const SEED: u64 = 2026;
+    println!("seed {SEED}");
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    for how in materializers(test) {
+        let sandbox = tree();
+        // Each action adds a file, so that states are many deltas deep and layers are joined.
+        let actions: String = (0..24)
+            .map(|n| {
+                format!("[[action]]\nname = \"{n}\"\nrun = \"echo {n} > dir/{n}; rm -f kept\"\n")
+            })
+            .collect();
+        sandbox.write("actions.toml", actions);
+        let script = "echo new > dir/new && rm kept && mv dir/file moved";
+        let run = ["run", "s", "--label", "ran", "--materialize", how, "--", "sh", "-c", script];
+        let search = [
+            "search",
+            "--workspace",
+            "tree",
+            "--actions",
+            "actions.toml",
+            "--materialize",
+            how,
+            "--score",
+            "ls dir | wc -l | awk '{ print $1 / 100 }'",
+        ];
+        // Once to its end: how long that takes here, and what the label names from then on.
+        let start = Instant::now();
+        sandbox.cascow(run).done();
+        let whole = u64::try_from(start.elapsed().as_micros()).unwrap();
+        for round in 0..30 {
+            let mut command = sandbox.command(program());
+            if round % 2 == 0 {
+                command.args(run)
+            } else {
+                command.args(search)
+            };
+            command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+            let mut child = command.spawn().unwrap();
+            thread::sleep(Duration::from_micros(random.next_u64() % (whole * 3 / 2)));
+            // The whole group: what the program runs has groups of its own, and may live on for a moment.
+            let _ = child.kill();
+            child.wait().unwrap();
+            // A label is set after all that it names.
+            let labels = sandbox.json(["label"]);
+            let ran = labels.as_array().unwrap().iter().find(|label| label["label"] == "ran");
+            let snapshot = ran.unwrap()["snapshot"].as_str().unwrap().to_owned();
+            assert_eq!(sandbox.cascow(["cat", &snapshot, "dir/new"]).done().stdout, b"new\n");
+            assert_eq!(sandbox.cascow(["cat", &snapshot, "moved"]).done().stdout, b"file");
+        }
+        // Whatever was left is cleared away by who comes next, once the last of the commands is gone.
+        sandbox.cascow(["run", "s", "--materialize", how, "--", "true"]).done();
+        assert_untouched(&sandbox);
+    }
 }
