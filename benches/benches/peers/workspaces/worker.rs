@@ -10,7 +10,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cascow_core::blob::BlobId;
 use cascow_core::entry::{Entry, EntryKind, Note};
@@ -42,7 +43,7 @@ pub(super) const FILES: usize = 10_000;
 pub(super) const SIZES: [usize; 3] = [100, FILES, 100_000];
 
 /// Numbers of files that one seal finds changed, and how often each is done.
-pub(super) const EDITS: [(usize, usize); 4] = [(1, 300), (10, 200), (100, 100), (1_000, 20)];
+pub(super) const EDITS: [(usize, usize); 4] = [(1, 200), (10, 100), (100, 50), (1_000, 20)];
 
 /// Numbers of deltas above the written base.
 pub(super) const DEPTHS: [usize; 4] = [1, 10, 100, 1_000];
@@ -53,9 +54,9 @@ pub(super) const SNAPSHOTS: usize = 1_000;
 /// Forks, runs and seals in a row.
 pub(super) const IN_A_ROW: usize = 10_000;
 
-const FORKS: usize = 2_000;
-const SEALS: usize = 300;
-const JUMPS: usize = 2_000;
+const FORKS: usize = 1_000;
+const SEALS: usize = 200;
+const JUMPS: usize = 1_000;
 const COPIES: usize = 5;
 
 /// Figures by the name of what they are of.
@@ -70,35 +71,47 @@ struct Worker {
     writes: u64,
 }
 
-/// Measures all; what only root can do, as root alone.
-pub(super) fn measure(ground: &Path) -> Figures {
+/// What a worker measures.
+pub(super) const FORKS_BESIDE_BARE: &str = "forks";
+pub(super) const SEALS_BY_SIZE: &str = "seals";
+pub(super) const JUMPS_IN_TREES: &str = "jumps";
+pub(super) const MANY_IN_A_ROW: &str = "row";
+pub(super) const BESIDE_COPIES: &str = "copies";
+
+/// Measures one of them.
+pub(super) fn measure(ground: &Path, what: &str) -> Figures {
     let random = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut worker =
         Worker { ground: ground.to_owned(), figures: Figures::new(), random, writes: 0 };
-    let repository = Repository::init(&ground.join(".cascow"), KIND, StoreKind::Segments);
+    let repository = Repository::init(ground, KIND, StoreKind::Segments);
     let repository = repository.expect("a repository");
-    let states = SIZES.map(|files| state(&repository, files));
     let workshop = Workshop::open(&repository, Materialize::Overlay);
     let workshop = workshop.expect("the system lets us mount overlays");
-    let bare = worker.bare(&repository, &workshop, &states[1]);
-    let origin = workshop.origin(&states[1], None).expect("a base");
-    worker.forks(&workshop, &origin, bare);
-    if !rustix::process::geteuid().is_root() {
-        return worker.figures;
+    let state = state(&repository, FILES);
+    let origin = workshop.origin(&state, None).expect("a base");
+    match what {
+        FORKS_BESIDE_BARE => {
+            let bare = worker.bare(&repository, &workshop, &state);
+            worker.forks(&workshop, &origin, bare);
+        }
+        SEALS_BY_SIZE => {
+            let of = |files| workshop.origin(&self::state(&repository, files), None);
+            worker.seals_by_size(&workshop, &SIZES.map(|files| of(files).expect("a base")));
+            worker.seals_by_edit(&workshop, &origin);
+        }
+        JUMPS_IN_TREES => {
+            let chain = worker.chain(&workshop, &origin);
+            worker.depths(&workshop, &chain);
+            let tree = worker.tree(&workshop, &origin);
+            worker.jumps("jump in a tree", &workshop, &tree);
+            worker.jumps("jump in a chain", &workshop, &chain);
+            let some = [&origin, &tree[SNAPSHOTS / 2], &chain[SNAPSHOTS - 1]];
+            worker.roots(&repository, &workshop, some);
+        }
+        MANY_IN_A_ROW => worker.in_a_row(&repository, &workshop, &origin),
+        BESIDE_COPIES => worker.copies(&workshop, &repository, &origin),
+        _ => panic!("nobody measures {what}"),
     }
-    let sizes = states.each_ref().map(|state| workshop.origin(state, None).expect("a base"));
-    worker.seals_by_size(&workshop, &sizes);
-    drop(sizes);
-    worker.seals_by_edit(&workshop, &origin);
-    let chain = worker.chain(&workshop, &origin);
-    worker.depths(&workshop, &chain);
-    let tree = worker.tree(&workshop, &origin);
-    worker.jumps("jump in a tree", &workshop, &tree);
-    worker.jumps("jump in a chain", &workshop, &chain);
-    worker.roots(&repository, &workshop, [&origin, &tree[SNAPSHOTS / 2], &chain[SNAPSHOTS - 1]]);
-    drop((tree, chain));
-    worker.in_a_row(&repository, &workshop, &origin);
-    worker.copies(&workshop, &repository, &origin);
     worker.figures
 }
 
@@ -242,7 +255,7 @@ impl Worker {
     }
 
     fn depths(&mut self, workshop: &Workshop<'_>, chain: &[Origin]) {
-        for number in 0..FORKS / 4 {
+        for number in 0..FORKS / 2 {
             for turn in 0..DEPTHS.len() {
                 let depth = DEPTHS[(number + turn) % DEPTHS.len()];
                 let name = format!("fork {depth} deep");
@@ -435,17 +448,31 @@ impl Left {
         Self {
             mounts: text("/proc/self/mountinfo").lines().count(),
             descriptors: fs::read_dir("/proc/self/fd").expect("the kernel says it").count(),
-            directories: directories(dir),
+            directories: settled(|| directories(dir)),
             resident: pages.expect("a number of pages") * rustix::param::page_size() as u64,
         }
     }
 }
 
+/// A number that has come to rest: what a workspace leaves is removed by another thread.
+fn settled(count: impl Fn() -> usize) -> usize {
+    let mut last = count();
+    loop {
+        thread::sleep(Duration::from_millis(100));
+        let now = count();
+        if now == last {
+            return now;
+        }
+        last = now;
+    }
+}
+
 fn directories(dir: &Path) -> usize {
     let mut count = 1;
-    for entry in fs::read_dir(dir).expect("it can be listed") {
+    // What is removed meanwhile is gone.
+    for entry in fs::read_dir(dir).into_iter().flatten() {
         let entry = entry.expect("it can be listed");
-        if entry.file_type().expect("it can be looked at").is_dir() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             count += directories(&entry.path());
         }
     }
