@@ -196,6 +196,9 @@ impl<'r> Workshop<'r> {
 
 impl Drop for Workshop<'_> {
     fn drop(&mut self) {
+        if let Means::Overlay(overlay) = &self.means {
+            overlay.settle();
+        }
         // What cannot be removed now is cleared away by the next workshop.
         let _ = directory::remove(self.dir.path());
     }
