@@ -196,7 +196,7 @@ fn leaves(report: &mut Report, figures: &Figures) {
     });
     for kind in ["mounts", "descriptors", "directories", "resident bytes"] {
         let [before, after] = ["before", "after"].map(|when| figures[&format!("{kind} {when}")][0]);
-        // A page that was touched for the first time is not a leak; a byte for each workspace would be 2 pages.
+        // A page that was touched for the first time is no leak. This would be a hundred bytes a workspace.
         let allowed = if kind == "resident bytes" { 1e6 } else { 0.0 };
         report.row(Row {
             work: format!("{kind} afterwards"),

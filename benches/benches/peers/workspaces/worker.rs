@@ -322,7 +322,7 @@ impl Worker {
         let one = |number: usize| {
             let mut workspace = fork(workshop, origin);
             let path = workspace.path().expect("it was forked").to_owned();
-            fs::write(path.join(path_of(number % FILES)), [u8::from(number % 2 == 0)])
+            fs::write(path.join(path_of(number % FILES)), [u8::from(number.is_multiple_of(2))])
                 .expect("a file can be written");
             let status = Command::new("true").current_dir(&path).status();
             assert!(status.expect("a process runs").success());
@@ -431,8 +431,11 @@ struct Left {
     resident: u64,
 }
 
+/// What is counted, and how many there are.
+type Kind = (&'static str, fn(&Left) -> f64);
+
 impl Left {
-    const KINDS: [(&'static str, fn(&Self) -> f64); 4] = [
+    const KINDS: [Kind; 4] = [
         ("mounts", |left| float(left.mounts as u64)),
         ("descriptors", |left| float(left.descriptors as u64)),
         ("directories", |left| float(left.directories as u64)),
