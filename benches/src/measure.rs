@@ -162,35 +162,48 @@ fn nanos(contestant: &mut Contestant<'_>, times: u64) -> f64 {
     contestant(times).as_nanos() as f64 / times as f64
 }
 
-/// Percentiles of single operations, in nanoseconds, without what reading the clock costs.
-#[derive(Clone, Copy, Debug)]
+/// Percentiles of single operations, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Percentiles {
     /// Half of the operations were no slower.
     pub p50: f64,
     /// Nineteen of twenty were no slower.
     pub p95: f64,
+    /// Ninety-nine of a hundred were no slower.
+    pub p99: f64,
 }
 
-/// Times `count` operations one by one. `operation` is given their numbers.
+impl Percentiles {
+    /// Of the figures in any order.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_unstable_by(f64::total_cmp);
+        let at = |percent| figures[(figures.len() - 1) * percent / 100];
+        Self { p50: at(50), p95: at(95), p99: at(99) }
+    }
+}
+
+/// Times `count` operations one by one, without what reading the clock costs. `operation` is given their numbers.
 ///
 /// # Panics
 /// If `count` is 0.
 pub fn singles<T>(count: u32, mut operation: impl FnMut(u32) -> T) -> Percentiles {
-    let sorted = |operation: &mut dyn FnMut(u32)| -> Vec<u32> {
+    let times = |operation: &mut dyn FnMut(u32)| -> Vec<f64> {
         let single = |number| {
             let start = Instant::now();
             operation(number);
-            u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX)
+            f64::from(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX))
         };
-        let mut figures: Vec<u32> = (0..count).map(single).collect();
-        figures.sort_unstable();
-        figures
+        (0..count).map(single).collect()
     };
-    let clock = sorted(&mut |number| _ = black_box(number));
-    let clock = f64::from(clock[clock.len() / 2]);
-    let figures = sorted(&mut |number| _ = black_box(operation(number)));
-    let at = |percent| (f64::from(figures[(figures.len() - 1) * percent / 100]) - clock).max(0.0);
-    Percentiles { p50: at(50), p95: at(95) }
+    let clock = Percentiles::of(times(&mut |number| _ = black_box(number))).p50;
+    let mut figures = times(&mut |number| _ = black_box(operation(number)));
+    for figure in &mut figures {
+        *figure = (*figure - clock).max(0.0);
+    }
+    Percentiles::of(figures)
 }
 
 #[cfg(test)]
@@ -202,6 +215,13 @@ mod tests {
         let figures = (0..=100).rev().map(f64::from).collect();
         assert_eq!(Spread::of(figures), Spread { low: 10.0, median: 50.0, high: 90.0 });
         assert_eq!(Spread::of(vec![7.0]), Spread { low: 7.0, median: 7.0, high: 7.0 });
+    }
+
+    #[test]
+    fn percentiles_are_of_the_sorted_figures() {
+        let figures = (0..=100).rev().map(f64::from).collect();
+        assert_eq!(Percentiles::of(figures), Percentiles { p50: 50.0, p95: 95.0, p99: 99.0 });
+        assert_eq!(Percentiles::of(vec![7.0]), Percentiles { p50: 7.0, p95: 7.0, p99: 7.0 });
     }
 
     /// Contestants that say how long they took need no clock.

@@ -400,6 +400,7 @@ fn many_forks_and_seals_leave_nothing_behind() {
     let mut first = workshop.fork(&origin);
     first.path().unwrap();
     drop(first);
+    workshop.settle();
     let before = left_behind(&setting);
     for number in 0..300_u32 {
         let mut workspace = workshop.fork(&origin);
@@ -411,6 +412,7 @@ fn many_forks_and_seals_leave_nothing_behind() {
             assert_eq!(sealed.delta.len(), 1);
         }
     }
+    workshop.settle();
     assert_eq!(left_behind(&setting), before);
 }
 

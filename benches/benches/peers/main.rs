@@ -14,6 +14,7 @@ mod roots;
 mod snapshots;
 mod sources;
 mod stores;
+mod workspaces;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
@@ -41,6 +42,7 @@ const SECTIONS: [Section; 11] = [
     ("cache", cache::run),
     ("collect", collect::run),
     ("programs", programs::run),
+    ("workspaces", workspaces::run),
 ];
 
 fn main() -> ExitCode {
@@ -48,6 +50,9 @@ fn main() -> ExitCode {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     if let [mixed::CHILD, ..] = chosen.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         return mixed::child(&chosen[1..]);
+    }
+    if let [workspaces::CHILD, ..] = chosen.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return workspaces::child(&chosen[1..]);
     }
     let names = SECTIONS.map(|(name, _)| name);
     if let Some(unknown) = chosen.iter().find(|chosen| !names.contains(&chosen.as_str())) {

@@ -198,6 +198,13 @@ impl<'r> Workshop<'r> {
         Workspace { workshop: self, origin: origin.clone(), place: None }
     }
 
+    /// Waits until what workspaces left that have ended is removed, which otherwise happens beside everything else.
+    pub fn settle(&self) {
+        if let Means::Overlay(overlay) = &self.means {
+            overlay.settle();
+        }
+    }
+
     fn store(&self) -> &'r Store {
         self.repository.store()
     }
@@ -205,6 +212,7 @@ impl<'r> Workshop<'r> {
 
 impl Drop for Workshop<'_> {
     fn drop(&mut self) {
+        self.settle();
         // Never through a mount that a command left. What cannot be removed now is cleared away by the next workshop.
         if namespace::detach_below(&self.dir) {
             let _ = directory::remove(&self.dir);

@@ -22,6 +22,7 @@ use quick_cache::sync::Cache;
 use super::super::entries::{Entries, Path};
 use super::super::namespace::Marks;
 use super::marks;
+use super::remover::Remover;
 use crate::Error;
 use crate::directory;
 
@@ -39,6 +40,7 @@ pub(super) struct Shelf {
     fd: OwnedFd,
     pub(super) marks: Marks,
     next: AtomicU64,
+    remover: Remover,
     dirs: Cache<u64, Arc<LayerDir>, Bytes>,
 }
 
@@ -55,6 +57,7 @@ impl Weighter<u64, Arc<LayerDir>> for Bytes {
 #[derive(Debug)]
 pub(super) struct LayerDir {
     shelf: PathBuf,
+    remover: Remover,
     /// Relative to the shelf.
     pub(super) name: String,
     bytes: u64,
@@ -68,8 +71,7 @@ impl LayerDir {
 
 impl Drop for LayerDir {
     fn drop(&mut self) {
-        // What cannot be removed now is cleared away with the workshop.
-        let _ = directory::remove(&self.path());
+        self.remover.remove(self.path());
     }
 }
 
@@ -79,7 +81,8 @@ impl Shelf {
         let fd = fs::File::open(&path).map_err(Error::io("open", &path))?.into();
         // A layer takes some inodes at least; the cache grows to what it holds.
         let dirs = Cache::with_weighter(1024, bytes, Bytes);
-        Ok(Self { path, fd, marks, next: AtomicU64::new(0), dirs })
+        let (next, remover) = (AtomicU64::new(0), Remover::new());
+        Ok(Self { path, fd, marks, next, remover, dirs })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -99,7 +102,13 @@ impl Shelf {
     pub(super) fn make(&self, name: String) -> Result<LayerDir, Error> {
         let path = self.path.join(&name);
         fs::DirBuilder::new().mode(0o755).create(&path).map_err(Error::io("create", &path))?;
-        Ok(LayerDir { shelf: self.path.clone(), name, bytes: 0 })
+        let remover = self.remover.clone();
+        Ok(LayerDir { shelf: self.path.clone(), remover, name, bytes: 0 })
+    }
+
+    /// Waits until what nobody needs any more is removed.
+    pub(super) fn settle(&self) {
+        self.remover.settle();
     }
 }
 

@@ -10,6 +10,7 @@ mod decode;
 mod layer;
 mod marks;
 mod mount;
+mod remover;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -165,6 +166,11 @@ impl Overlay {
     /// Lets layers that are not in use take no more than so many bytes.
     pub(super) fn keep_layers_within(&self, bytes: u64) {
         self.shelf.keep_within(bytes);
+    }
+
+    /// Waits until what nobody needs any more is removed.
+    pub(super) fn settle(&self) {
+        self.shelf.settle();
     }
 
     /// Whether a base of this name is there.
