@@ -60,6 +60,16 @@ pub(crate) enum Command {
     Label(LabelArgs),
     /// Run a command in a private fork of a snapshot and keep the result
     Run(Run),
+    /// Show a snapshot as a directory that stays when this command has ended; for root
+    #[command(
+        long_about = "Show a snapshot as a directory that stays when this command has ended; for root.\n\n\
+        Nothing is copied if the snapshot was mounted or forked since the machine was started. Read-only unless --rw is given; \
+        then what is changed stays, also if the machine is started again, until `cascow umount` saves it or throws it away. \
+        Set-user-id programs and devices give nobody rights in it."
+    )]
+    Mount(Mount),
+    /// Take a mount away; what was changed in it is thrown away unless --save is given
+    Umount(Umount),
     /// Prove what a snapshot holds under a path, or that it holds nothing
     Prove(Prove),
     /// Verify a proof; needs no repository
@@ -246,6 +256,30 @@ pub(crate) struct Run {
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mount {
+    /// The snapshot; it stays as it is
+    #[arg(value_name = "S")]
+    pub(crate) snapshot: String,
+    /// The directory: empty, or a new one, which is removed when it is unmounted
+    pub(crate) dir: PathBuf,
+    /// Let it be changed
+    #[arg(long)]
+    pub(crate) rw: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Umount {
+    /// The directory
+    pub(crate) dir: PathBuf,
+    /// Keep what was changed as a new snapshot
+    #[arg(long)]
+    pub(crate) save: bool,
+    /// Name the new snapshot
+    #[arg(long, value_name = "L", requires = "save")]
+    pub(crate) label: Option<Label>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,6 +12,7 @@ mod label;
 mod log;
 mod look;
 mod merge;
+mod mount;
 mod object;
 mod output;
 mod proof;
@@ -21,6 +22,7 @@ mod search;
 
 use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -91,6 +93,20 @@ fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
         Command::Log(log) => log::log(&log, &open()?, output),
         Command::Label(label) => label::label(&label, &open()?, output),
         Command::Run(run) => run::run(&run, &open()?, output),
+        Command::Mount(mount) => mount::mount(&mount, &open()?, output),
+        Command::Umount(umount) => {
+            // Its repository is most often above it, wherever the caller is.
+            let repository = match open() {
+                Err(Error::NoRepository { .. }) if repo.is_none() => {
+                    let dir = std::path::absolute(&umount.dir);
+                    Repository::discover(
+                        dir.ok().as_deref().and_then(Path::parent).unwrap_or(&umount.dir),
+                    )?
+                }
+                opened => opened?,
+            };
+            mount::umount(&umount, &repository, output)
+        }
         Command::Prove(prove) => proof::prove(&prove, &open()?, output),
         Command::Verify(verify) => proof::verify(&verify, output),
         Command::Search(search) => search::search(&search, &open()?, output),

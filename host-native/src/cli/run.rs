@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::args::Run;
 use super::output::{JsonPath, Output, printable, short};
-use super::{Answer, interrupt_flag};
+use super::{Answer, interrupt_flag, mount};
 
 pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Result<Answer, Error> {
+    mount::sweep(repository, output);
     let parent = repository.resolve_pinned(&args.snapshot)?;
     let before = repository.state(&parent)?;
     let interrupt = interrupt_flag()?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::args::{Search, SearchLimits};
 use super::output::{Output, short};
-use super::{Answer, interrupt_flag};
+use super::{Answer, interrupt_flag, mount};
 
 /// How many evaluations a search without any other limit makes.
 const DEFAULT_EVALUATIONS: u64 = 1000;
@@ -30,6 +30,7 @@ pub(super) fn search(
     output: &Output,
 ) -> Result<Answer, Error> {
     let actions = search::read_actions(&args.actions)?;
+    mount::sweep(repository, output);
     let plan = Plan {
         workspace: &args.workspace,
         results: args.out.as_deref(),

@@ -5,7 +5,7 @@
 //!
 //! 1. Under `gc.lock` there is one collector at a time.
 //! 2. The [leases](super::lease) of living processes are listed: when the oldest began, and what they rely on. Only what was put
-//!    before that, and before the time of grace, may go.
+//!    before that, and before the time of grace, may go. Then the [mounts](super::mounts) are: what they show is relied on too.
 //! 3. Labels and history are read. What labels name, what is relied on, and every snapshot that was put within the time of
 //!    grace are kept, with all that they come from and all that they refer to.
 //! 4. That is marked, without any lock.
@@ -27,7 +27,7 @@ use cascow_core::reach::{Fault, Reach, Visitor};
 use cascow_core::store::StoreError;
 
 use super::lease::{self, Leases};
-use super::{Repository, history, open_or_create};
+use super::{Repository, history, mounts, open_or_create};
 use crate::Error;
 use crate::disk::Lock;
 use crate::store::{Marks, Store, StoreMarks, Sweep, Swept};
@@ -234,7 +234,10 @@ impl Repository {
 
     /// What keeps snapshots. The caller holds the repository's lock.
     fn roots(&self, remove_dead: bool) -> Result<Roots, Error> {
-        let leases = lease::list(&*self.disk, &self.leases_dir(), remove_dead)?;
+        let mut leases = lease::list(&*self.disk, &self.leases_dir(), remove_dead)?;
+        // After the leases: who mounts relies on the snapshot by a lease until its record is there.
+        let mounts = mounts::records(&*self.disk, &self.mounts_dir())?;
+        leases.pins.extend(mounts.into_iter().map(|mount| mount.snapshot));
         let history = self.snapshots()?;
         // One that cannot be read may name anything.
         let labelled = self.labels()?.into_iter().map(|(_, snapshot)| snapshot).collect();

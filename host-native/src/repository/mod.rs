@@ -8,6 +8,7 @@
 //! | `snapshots` | the names of all snapshots, in the order in which they were saved |
 //! | `labels/` | names for snapshots, a file each |
 //! | `work/` | workspaces of running processes |
+//! | `mounts/` | mounts that outlive the process that made them, a directory each |
 //! | `layers/` | states written out for workspaces to stand on: a cache |
 //! | `leases/` | what running processes rely on, and since when |
 //! | `quarantine/` | what `fsck --repair` found damaged beyond repair |
@@ -23,6 +24,7 @@ mod fsck;
 mod history;
 mod labels;
 mod lease;
+pub(crate) mod mounts;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -182,6 +184,11 @@ impl Repository {
     /// Where its processes keep states that are written out, for each other to find.
     pub fn layers_dir(&self) -> PathBuf {
         self.dir.join("layers")
+    }
+
+    /// Where mounts that outlive their process are recorded, with what is changed in them.
+    pub fn mounts_dir(&self) -> PathBuf {
+        self.dir.join("mounts")
     }
 
     /// Tells collectors that this process is at work: from now on until the repository is dropped, nothing that it puts is

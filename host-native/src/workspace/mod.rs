@@ -17,6 +17,7 @@ mod copy;
 mod entries;
 mod holders;
 mod materialize;
+pub mod mounts;
 mod namespace;
 mod overlay;
 
@@ -95,6 +96,8 @@ impl<'r> Workshop<'r> {
     /// # Errors
     /// [`Error::Unavailable`] if overlays are wished for and cannot be had, with the reason; [`Error::Io`].
     pub fn open(repository: &'r Repository, wish: Materialize) -> Result<Self, Error> {
+        // Here, where the caller's mounts still show. What cannot be swept must not keep others from working.
+        let _ = mounts::sweep(repository);
         let work_dir = &repository.work_dir();
         // Held until the new workshop is locked, so that nobody takes it for an abandoned one.
         let all = lock(work_dir, FlockOperation::LockExclusive)?;
@@ -111,7 +114,7 @@ impl<'r> Workshop<'r> {
         drop(all);
         let dir = dir.keep();
         let mut workshop = Self { repository, means: Means::Copy, obstacle: None, dir, _lock: own };
-        let open = || Overlay::open(&workshop.dir, &repository.layers_dir(), LAYER_BYTES);
+        let open = || Overlay::open(&workshop.dir, repository, LAYER_BYTES);
         let (overlay, obstacle) = match wish {
             Materialize::Copy => {
                 namespace::enter_if_privileged();

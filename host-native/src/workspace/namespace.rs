@@ -27,13 +27,21 @@ pub(super) enum Marks {
     User,
 }
 
+impl Marks {
+    /// Those that this process may set, if it may mount at all.
+    pub(super) fn here() -> Self {
+        // Who is root in a user namespace alone, as in many containers, may mount and may not set `trusted.*`.
+        if is_initial_user_namespace() { Self::Trusted } else { Self::User }
+    }
+}
+
 thread_local! {
     static ENTERED: Cell<Option<Marks>> = const { Cell::new(None) };
 }
 
 /// Which mount namespace a thread is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NamespaceId(u64, u64);
+pub(super) struct NamespaceId(pub(super) u64, pub(super) u64);
 
 impl NamespaceId {
     /// That of this thread.
@@ -41,6 +49,27 @@ impl NamespaceId {
         let path = "/proc/thread-self/ns/mnt";
         let stat = rustix::fs::stat(path).map_err(Error::io("look at", path))?;
         Ok(Self(stat.st_dev, stat.st_ino))
+    }
+
+    /// Whether a process may be in it: one that we see is, or there are some that we cannot look at.
+    pub(super) fn may_have_processes(self) -> bool {
+        // The number that the first namespace of processes always has: in another one, not all of them show.
+        const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+        let sees_all = rustix::fs::stat("/proc/self/ns/pid")
+            .is_ok_and(|stat| stat.st_ino == INITIAL_PID_NAMESPACE);
+        let Ok(processes) = fs::read_dir("/proc") else { return true };
+        !sees_all
+            || processes.flatten().any(|process| {
+                let name = process.file_name();
+                let is_process = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+                is_process
+                    && match rustix::fs::stat(process.path().join("ns/mnt")) {
+                        Ok(stat) => Self(stat.st_dev, stat.st_ino) == self,
+                        // It has ended.
+                        Err(Errno::NOENT | Errno::SRCH) => false,
+                        Err(_) => true,
+                    }
+            })
     }
 }
 
@@ -57,8 +86,7 @@ pub(super) fn enter() -> Result<Marks, Error> {
         Err(Errno::PERM) => enter_user_namespace()?,
         Err(errno) => return Err(unavailable("a mount namespace", errno)),
     }
-    // Who is root in a user namespace alone, as in many containers, may mount and may not set `trusted.*`.
-    let marks = if is_initial_user_namespace() { Marks::Trusted } else { Marks::User };
+    let marks = Marks::here();
     // Ours receives what happens outside and sends nothing back.
     let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags)
@@ -111,6 +139,12 @@ fn mount_point(line: &[u8]) -> Option<PathBuf> {
         }
     }
     Some(OsString::from_vec(path).into())
+}
+
+/// Which run of the machine this is, if the system tells.
+pub(super) fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 fn enter_user_namespace() -> Result<(), Error> {

@@ -18,10 +18,12 @@ use tempfile::TempDir;
 
 use super::super::entries::Entries;
 use super::super::lock;
-use super::super::namespace::Marks;
+use super::super::namespace::{self, Marks};
 use super::{layer::INODE_BYTES, marks};
 use crate::Error;
 use crate::directory;
+use crate::disk::LinuxDisk;
+use crate::repository::{Repository, mounts};
 
 /// Bytes that bases may take together, as near as their files' lengths tell, with those in use.
 const BASES_BYTES: u64 = 8 << 30;
@@ -29,6 +31,8 @@ const BASES_BYTES: u64 = 8 << 30;
 /// A state written out. Stays as long as this is held.
 #[derive(Debug)]
 pub(in super::super) struct Base {
+    /// What others find it by, if they do.
+    pub(in super::super) name: Option<String>,
     tree: OwnedFd,
     _lock: Option<File>,
     /// Its directory, if nobody else is to find it.
@@ -36,14 +40,16 @@ pub(in super::super) struct Base {
 }
 
 impl Base {
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(in super::super) fn fd(&self) -> BorrowedFd<'_> {
         self.tree.as_fd()
     }
 
     fn open(dir: &Path, lock: Option<File>, own: Option<TempDir>) -> Result<Self, Error> {
         let tree = dir.join("tree");
         let tree = File::open(&tree).map_err(Error::io("open", &tree))?.into();
-        Ok(Self { tree, _lock: lock, _own: own })
+        let name = dir.file_name().filter(|_| own.is_none());
+        let name = name.map(|name| name.to_string_lossy().into_owned());
+        Ok(Self { name, tree, _lock: lock, _own: own })
     }
 }
 
@@ -51,21 +57,27 @@ impl Base {
 #[derive(Debug)]
 pub(in super::super) struct Bases {
     dir: PathBuf,
+    /// Where mounts are recorded that stand on some of them without a process that could hold a lock.
+    mounts: PathBuf,
     /// What names of bases end with: until when, and for whom, they are good.
     suffix: String,
     marks: Marks,
 }
 
 impl Bases {
-    pub(super) fn new(dir: &Path, marks: Marks) -> Self {
+    pub(in super::super) fn new(repository: &Repository, marks: Marks) -> Self {
         // Where there is none, nothing tells one run of the machine from another, and names are never found again.
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        let boot = boot.unwrap_or_else(|_| std::process::id().to_string());
+        let boot = namespace::boot_id().unwrap_or_else(|| std::process::id().to_string());
         let whose = match marks {
             Marks::Trusted => "trusted",
             Marks::User => "user",
         };
-        Self { dir: dir.to_owned(), suffix: format!("{}.{whose}", boot.trim()), marks }
+        Self {
+            dir: repository.layers_dir(),
+            mounts: repository.mounts_dir(),
+            suffix: format!("{boot}.{whose}"),
+            marks,
+        }
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -91,6 +103,29 @@ impl Bases {
             let _ = rustix::fs::futimens(held, &now);
         }
         Ok(Some(base))
+    }
+
+    /// The base of this name, for others too, written if it is not there.
+    pub(in super::super) fn find_or_write<S: ObjectStore + Sync>(
+        &self,
+        entries: &Entries,
+        key: &str,
+        store: &S,
+    ) -> Result<Base, Error> {
+        for _ in 0..2 {
+            if let Some(base) = self.find(key)? {
+                return Ok(base);
+            }
+            let base = self.write(entries, Some(key), &self.dir, store)?;
+            // Else another process was faster, and its base is there now.
+            if base.name.is_some() {
+                return Ok(base);
+            }
+        }
+        Err(Error::Unavailable(format!(
+            "{:?} is there and cannot be used: it may be another user's",
+            self.path(key)
+        )))
     }
 
     /// Writes a base: to be found again by its name, or for the caller alone, in a directory of their own.
@@ -148,7 +183,7 @@ impl Bases {
             let name = name.to_string_lossy();
             let is_stale = !name.contains(self.boot());
             if is_stale {
-                remove_unused(&path);
+                self.remove_unused(&path);
             } else if let Ok(stat) = entry.metadata() {
                 let bytes = fs::read_to_string(path.join("bytes")).ok();
                 let bytes: u64 = bytes.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -161,7 +196,7 @@ impl Bases {
             if total <= BASES_BYTES {
                 return;
             }
-            if remove_unused(&path) {
+            if self.remove_unused(&path) {
                 total -= bytes;
             }
         }
@@ -170,13 +205,20 @@ impl Bases {
     fn boot(&self) -> &str {
         self.suffix.split('.').next().unwrap_or_default()
     }
-}
 
-/// Removes a base unless somebody uses it: under a lock, so that nobody begins to meanwhile. What cannot be removed is nobody's
-/// loss.
-fn remove_unused(path: &Path) -> bool {
-    match lock(path, FlockOperation::NonBlockingLockExclusive) {
-        Ok(_held) => directory::remove(path).is_ok(),
-        Err(_) => false,
+    /// Removes a base unless somebody uses it: under a lock, so that nobody begins to meanwhile. What cannot be removed is nobody's
+    /// loss.
+    fn remove_unused(&self, path: &Path) -> bool {
+        match lock(path, FlockOperation::NonBlockingLockExclusive) {
+            // Who mounts holds a lock until the mount is recorded, so that is looked at under ours.
+            Ok(_held) if !self.is_mounted(path) => directory::remove(path).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// Whether a mount may stand on a base: all of them may, if that cannot be told.
+    fn is_mounted(&self, path: &Path) -> bool {
+        let Ok(records) = mounts::records(&LinuxDisk, &self.mounts) else { return true };
+        records.iter().any(|record| path.file_name() == Some(record.base.as_ref()))
     }
 }

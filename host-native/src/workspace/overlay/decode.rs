@@ -30,14 +30,14 @@ use crate::directory::{LISTING_LEN, Skipped, workers};
 
 /// What an upper layer comes to.
 #[derive(Debug, Default)]
-pub(super) struct Decoded {
-    pub(super) delta: Delta,
+pub(in super::super) struct Decoded {
+    pub(in super::super) delta: Delta,
     /// What could not be part of a state.
-    pub(super) skipped: Vec<Skipped>,
+    pub(in super::super) skipped: Vec<Skipped>,
     /// Bytes that the layer takes on disk, about.
-    pub(super) bytes: u64,
+    pub(in super::super) bytes: u64,
     /// Names of hard-linked files that still are the lower layers', while other names of theirs are not any more.
-    pub(super) untouched: Vec<Vec<u8>>,
+    pub(in super::super) untouched: Vec<Vec<u8>>,
 }
 
 /// One file's identity: paths with the same one are names of one file.
@@ -71,7 +71,7 @@ struct ToRead {
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Unavailable`] if the kernel left marks in it that this version does not know.
-pub(super) fn decode<S: ObjectStore + Sync>(
+pub(in super::super) fn decode<S: ObjectStore + Sync>(
     upper: &FsPath,
     below: &Entries,
     marks: Marks,

@@ -168,15 +168,15 @@ impl Drop for Layer {
 
 /// Writes every file that has several names into an upper layer that is still empty, for kernels that would give a name a file of its
 /// own when it is first written to.
-pub(super) fn write_links<S: ObjectStore + Sync>(
+pub(in super::super) fn write_links<S: ObjectStore + Sync>(
     entries: &Entries,
-    upper: &LayerDir,
+    upper: &std::path::Path,
     marks: Marks,
     store: &S,
 ) -> Result<(), Error> {
     let linked = entries.linked().cloned().collect();
     let tree = marks::shown(content(entries, &linked)?, marks)?;
-    directory::write_tree(&tree, store, &upper.path(), &mut |_| {}).map(|_| ())
+    directory::write_tree(&tree, store, upper, &mut |_| {}).map(|_| ())
 }
 
 /// What a layer holds: all that changed, whiteouts for what went, and the directories above, since the topmost layer's

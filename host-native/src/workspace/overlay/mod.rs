@@ -6,10 +6,10 @@
 //! costs a mount, and sealing what was changed, whatever the tree's size.
 
 mod base;
-mod decode;
-mod layer;
+pub(super) mod decode;
+pub(super) mod layer;
 mod marks;
-mod mount;
+pub(super) mod mount;
 mod remover;
 
 use std::collections::BTreeSet;
@@ -31,6 +31,7 @@ use super::holders;
 use super::namespace::{self, Marks, NamespaceId};
 use crate::Error;
 use crate::directory;
+use crate::repository::Repository;
 
 pub(super) use base::{Base, Bases};
 use decode::Decoded;
@@ -99,12 +100,16 @@ impl Overlay {
     ///
     /// # Errors
     /// [`Error::Unavailable`] with the reason.
-    pub(super) fn open(dir: &Path, bases: &Path, layer_bytes: u64) -> Result<Self, Error> {
+    pub(super) fn open(
+        dir: &Path,
+        repository: &Repository,
+        layer_bytes: u64,
+    ) -> Result<Self, Error> {
         let marks = namespace::enter()?;
         let overlay = Self {
             shelf: Arc::new(Shelf::new(dir.to_owned(), marks, layer_bytes)?),
             dir: dir.to_owned(),
-            bases: Bases::new(bases, marks),
+            bases: Bases::new(repository, marks),
             namespace: NamespaceId::current()?,
             free: Mutex::default(),
         };
@@ -141,14 +146,10 @@ impl Overlay {
         key: Option<&str>,
         store: &S,
     ) -> Result<Stack, Error> {
-        for (path, value) in entries.below(b"") {
-            let entry = cascow_core::workspace::decode(path, value)?.entry;
-            if marks::looks_like_whiteout(&entry) {
-                return Err(Error::Unavailable(format!(
-                    "{:?} is a character device 0:0, which overlayfs cannot show; use --materialize copy",
-                    path.escape_ascii().to_string()
-                )));
-            }
+        if let Some(path) = hidden(entries)? {
+            return Err(Error::Unavailable(format!(
+                "{path:?} is a character device 0:0, which overlayfs cannot show; use --materialize copy"
+            )));
         }
         let base = match key.map(|key| self.bases.find(key)).transpose()?.flatten() {
             Some(base) => base,
@@ -192,7 +193,7 @@ impl Overlay {
         let (upper, work) = self.rooms()?;
         let has_index = entries.has_links() && self.shelf.marks == Marks::Trusted;
         if entries.has_links() && !has_index {
-            layer::write_links(entries, &upper, self.shelf.marks, store)?;
+            layer::write_links(entries, &upper.path(), self.shelf.marks, store)?;
         }
         let mut mounted = self.mount_over(lowers, upper, work, has_index)?;
         mounted.lowers = dirs;
@@ -226,9 +227,10 @@ impl Overlay {
             upper: Some((self.shelf.fd(), &upper.name, &work.name)),
             has_index,
             is_volatile: true,
+            shared_as: None,
         };
-        let fd =
-            mount::overlay(&layout, self.shelf.marks).map_err(|refused| self.explain(refused))?;
+        let fd = mount::overlay(&layout, self.shelf.marks)
+            .map_err(|refused| explain(&self.dir, refused))?;
         let slot = self.slot()?;
         let path = self.place(slot);
         if let Err(errno) = mount::attach(&fd, &path) {
@@ -263,27 +265,48 @@ impl Overlay {
     fn place(&self, slot: u32) -> PathBuf {
         self.dir.join(slot.to_string())
     }
+}
 
-    /// Says why the kernel would not mount, as far as it can be found out.
-    fn explain(&self, Refused { step, errno }: Refused) -> Error {
-        const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
-        let kind =
-            rustix::fs::statfs(&self.dir).map(|stat| u64::try_from(stat.f_type).unwrap_or(0));
-        let why = if errno == Errno::NODEV {
-            "this kernel has no overlayfs".to_owned()
-        } else if errno == Errno::NOSYS {
-            "this kernel is too old; overlays need Linux 6.8".to_owned()
-        } else if step == "lowerdir+" && errno == Errno::INVAL {
-            "this kernel is too old to take layers one by one; overlays need Linux 6.8".to_owned()
-        } else if kind == Ok(OVERLAYFS_MAGIC) {
-            "the repository lies on an overlay itself, as a container's own files do; put it on a volume".to_owned()
-        } else if matches!(errno, Errno::INVAL | Errno::OPNOTSUPP) {
-            "the repository's filesystem lacks what an upper layer needs (extended attributes, RENAME_WHITEOUT)".to_owned()
-        } else {
-            std::io::Error::from(errno).kind().to_string()
-        };
-        Error::Unavailable(format!("cannot mount an overlay in {:?}: {why} ({step})", self.dir))
+/// What overlayfs would take for a whiteout and hide, if a state holds such a thing.
+pub(super) fn hidden(entries: &Entries) -> Result<Option<String>, Error> {
+    for (path, value) in entries.below(b"") {
+        let entry = cascow_core::workspace::decode(path, value)?.entry;
+        if marks::looks_like_whiteout(&entry) {
+            return Ok(Some(path.escape_ascii().to_string()));
+        }
     }
+    Ok(None)
+}
+
+/// Tries again for a moment what something still keeps from being done: processes that were killed take as long to be gone.
+pub(super) fn patiently(mut attempt: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+    let begin = Instant::now();
+    loop {
+        match attempt() {
+            Err(Errno::BUSY) if begin.elapsed() < DYING => thread::sleep(Duration::from_millis(1)),
+            done => return done,
+        }
+    }
+}
+
+/// Says why the kernel would not mount with an upper layer in a directory, as far as it can be found out.
+pub(super) fn explain(dir: &Path, Refused { step, errno }: Refused) -> Error {
+    const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
+    let kind = rustix::fs::statfs(dir).map(|stat| u64::try_from(stat.f_type).unwrap_or(0));
+    let why = if errno == Errno::NODEV {
+        "this kernel has no overlayfs".to_owned()
+    } else if errno == Errno::NOSYS {
+        "this kernel is too old; overlays need Linux 6.8".to_owned()
+    } else if step == "lowerdir+" && errno == Errno::INVAL {
+        "this kernel is too old to take layers one by one; overlays need Linux 6.8".to_owned()
+    } else if kind == Ok(OVERLAYFS_MAGIC) {
+        "the repository lies on an overlay itself, as a container's own files do; put it on a volume".to_owned()
+    } else if matches!(errno, Errno::INVAL | Errno::OPNOTSUPP) {
+        "the repository's filesystem lacks what an upper layer needs (extended attributes, RENAME_WHITEOUT)".to_owned()
+    } else {
+        std::io::Error::from(errno).kind().to_string()
+    };
+    Error::Unavailable(format!("cannot mount an overlay in {dir:?}: {why} ({step})"))
 }
 
 /// A mounted fork, taken away when it is dropped, with what was changed in it.
@@ -348,23 +371,16 @@ impl Mounted<'_> {
 
     /// Lets nobody write any more. Processes that were killed may take a moment to be gone.
     fn freeze(&self) -> Result<(), Error> {
-        let begin = Instant::now();
-        loop {
-            match self.set_read_only(true) {
-                Ok(()) => return Ok(()),
-                Err(Errno::BUSY) if begin.elapsed() < DYING => {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                Err(Errno::BUSY) => {
-                    let who = holders::of(&self.path);
-                    let who = who.as_deref().unwrap_or("a process");
-                    return Err(Error::Unavailable(format!(
-                        "{who}, which the command left behind, still writes in its workspace; nothing was kept: end it in the command"
-                    )));
-                }
-                Err(errno) => return Err(Error::io("freeze", &self.path)(errno)),
+        patiently(|| self.set_read_only(true)).map_err(|errno| match errno {
+            Errno::BUSY => {
+                let who = holders::of(&self.path);
+                let who = who.as_deref().unwrap_or("a process");
+                Error::Unavailable(format!(
+                    "{who}, which the command left behind, still writes in its workspace; nothing was kept: end it in the command"
+                ))
             }
-        }
+            errno => Error::io("freeze", &self.path)(errno),
+        })
     }
 
     fn set_read_only(&self, read_only: bool) -> Result<(), Errno> {

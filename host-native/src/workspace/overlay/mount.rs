@@ -20,23 +20,27 @@ use super::super::namespace::Marks;
 
 /// What an overlay is made of. Paths are relative to an open directory each.
 #[derive(Debug)]
-pub(super) struct Layout<'a> {
+pub(in super::super) struct Layout<'a> {
     /// Read-only layers, the topmost first; at most 500.
-    pub(super) lowers: Vec<(BorrowedFd<'a>, &'a str)>,
-    /// Where changes go, and the kernel's own room beside it, both empty and on one filesystem.
-    pub(super) upper: Option<(BorrowedFd<'a>, &'a str, &'a str)>,
+    pub(in super::super) lowers: Vec<(BorrowedFd<'a>, &'a str)>,
+    /// Where changes go, and the kernel's own room beside it, both on one filesystem; nowhere for a read-only mount, which takes two
+    /// lower layers.
+    pub(in super::super) upper: Option<(BorrowedFd<'a>, &'a str, &'a str)>,
     /// Whether the kernel is to keep the names of a hard-linked file together when it is first written to.
-    pub(super) has_index: bool,
+    pub(in super::super) has_index: bool,
     /// Whether what is written may be lost with the machine's power; it costs nothing to sync it then.
-    pub(super) is_volatile: bool,
+    pub(in super::super) is_volatile: bool,
+    /// If others are to see it, what the list of mounts calls it. Then nothing in it gives anybody rights (set-user-id programs,
+    /// devices), whoever made the state.
+    pub(in super::super) shared_as: Option<&'a str>,
 }
 
 /// A step of mounting that the kernel refused.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refused {
+pub(in super::super) struct Refused {
     /// What it was about.
-    pub(super) step: &'static str,
-    pub(super) errno: Errno,
+    pub(in super::super) step: &'static str,
+    pub(in super::super) errno: Errno,
 }
 
 fn refused(step: &'static str) -> impl FnOnce(Errno) -> Refused {
@@ -44,12 +48,15 @@ fn refused(step: &'static str) -> impl FnOnce(Errno) -> Refused {
 }
 
 /// Makes a detached overlay.
-pub(super) fn overlay(layout: &Layout<'_>, marks: Marks) -> Result<OwnedFd, Refused> {
+pub(in super::super) fn overlay(layout: &Layout<'_>, marks: Marks) -> Result<OwnedFd, Refused> {
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(refused("open overlayfs"))?;
     let path =
         |dir: &BorrowedFd<'_>, name: &str| format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
     let set =
         |key: &'static str, value: &str| fsconfig_set_string(&fs, key, value).map_err(refused(key));
+    if let Some(source) = layout.shared_as {
+        set("source", source)?;
+    }
     for (dir, name) in &layout.lowers {
         set("lowerdir+", &path(dir, name))?;
     }
@@ -71,11 +78,24 @@ pub(super) fn overlay(layout: &Layout<'_>, marks: Marks) -> Result<OwnedFd, Refu
         fsconfig_set_flag(&fs, "volatile").map_err(refused("volatile"))?;
     }
     fsconfig_create(&fs).map_err(refused("create"))?;
-    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(refused("mount"))
+    let mut attributes = MountAttrFlags::empty();
+    if layout.upper.is_none() {
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+    }
+    if layout.shared_as.is_some() {
+        attributes |= MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    }
+    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(refused("mount"))
+}
+
+/// Whether this process may mount where it is.
+pub(in super::super) fn is_allowed() -> bool {
+    // The kernel asks for the right to mount before anything else.
+    !matches!(fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC), Err(Errno::PERM))
 }
 
 /// Puts a detached mount where others can see it, as far as this thread's namespace reaches.
-pub(super) fn attach(mount: impl AsFd, place: &Path) -> Result<(), Errno> {
+pub(in super::super) fn attach(mount: impl AsFd, place: &Path) -> Result<(), Errno> {
     move_mount(mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
@@ -83,7 +103,7 @@ pub(super) fn attach(mount: impl AsFd, place: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// [`Errno::BUSY`] while a process has a file of it open for writing, or mapped so.
-pub(super) fn freeze(mount: impl AsFd, read_only: bool) -> Result<(), Errno> {
+pub(in super::super) fn freeze(mount: impl AsFd, read_only: bool) -> Result<(), Errno> {
     let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;
     let fs = fspick(mount, "", flags)?;
     fsconfig_set_flag(&fs, if read_only { "ro" } else { "rw" })?;
