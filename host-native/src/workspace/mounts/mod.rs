@@ -4,8 +4,8 @@
 //! A read-only mount shows the snapshot's base and nothing above it; nobody can make it writable. A writable one has an upper layer
 //! of its own, which survives the machine: what is changed in it stays until it is sealed or thrown away by [`unmount`].
 //!
-//! A mount is recorded before it is made ([`registry`]), so that a crash leaves none that nobody knows of, and what is recorded
-//! and not there any more is [swept](sweep) by the next process that uses workspaces.
+//! A mount is recorded before it shows ([`registry`]), so that a crash leaves none that nobody knows of, and what is recorded and
+//! not there any more is [swept](sweep) by the next process that uses workspaces.
 //!
 //! # Why an upper layer can be sealed without its mount
 //!
@@ -31,6 +31,7 @@ use super::overlay::{self, Base, Bases, layer};
 use crate::Error;
 use crate::repository::Repository;
 use crate::repository::mounts::MountRecord;
+use crate::store::Store;
 use registry::{Presence, Registered, Registry};
 
 pub use registry::{Left, sweep};
@@ -71,7 +72,7 @@ pub fn mount(
     let registry = Registry::lock(repository)?;
     is_free(&registry)?;
     let base_name = base.name.clone().unwrap_or_default();
-    let registered = registry.register(|namespace, boot| MountRecord {
+    let registered = registry.prepare(|namespace, boot| MountRecord {
         snapshot: *snapshot,
         is_writable,
         made_dir: !is_there,
@@ -81,7 +82,7 @@ pub fn mount(
         base: base_name,
         dir: place.clone(),
     })?;
-    let made = make(&registered, &base, &entries, marks, repository);
+    let made = make(&registry, &registered, &base, &entries, marks, repository.store());
     if let Err(error) = made {
         // The error says more than what stays behind, and the next sweep takes that away.
         let _ = registry.forget(&registered);
@@ -90,49 +91,40 @@ pub fn mount(
     Ok(place)
 }
 
-/// Makes a mount that is recorded.
+/// Makes a mount, and records it at the last moment: until then it goes with this process, and nothing in it can be anybody's edit.
 fn make(
+    registry: &Registry<'_>,
     registered: &Registered,
     base: &Base,
     entries: &Entries,
     marks: Marks,
-    repository: &Repository,
+    store: &Store,
 ) -> Result<(), Error> {
     let record = &registered.record;
     let rooms = registered.rooms();
     let rooms_dir = File::open(&rooms).map_err(Error::io("open", &rooms))?;
-    let fd = rooms_dir.as_fd();
-    let base = (base.fd(), ".");
+    let (fd, base) = (rooms_dir.as_fd(), (base.fd(), "."));
     let (lowers, upper) = if record.is_writable {
         if entries.has_links() {
-            layer::write_links(entries, &registered.upper(), marks, repository.store())?;
+            layer::write_links(entries, &registered.upper(), marks, store)?;
             // It is sealed with what is changed; what was lost of it would seem to be changed too.
             rustix::fs::syncfs(&rooms_dir).map_err(Error::io("sync", &rooms))?;
         }
         (vec![base], Some((fd, "upper", "work")))
     } else {
-        // The kernel wants two layers; the upper one is empty.
+        // The kernel wants two layers; the topmost one is empty.
         (vec![(fd, "upper"), base], None)
     };
-    let layout = Layout {
-        lowers,
-        upper,
-        has_index: false,
-        is_volatile: false,
-        shared_as: Some(&registered.source()),
-    };
+    let source = registered.source();
+    let layout =
+        Layout { lowers, upper, has_index: false, is_volatile: false, shared_as: Some(&source) };
     let mounted =
         mount::overlay(&layout, marks).map_err(|refused| overlay::explain(&rooms, refused))?;
+    registry.record(registered)?;
     if record.made_dir {
         fs::create_dir(&record.dir).map_err(Error::io("create", &record.dir))?;
     }
-    mount::attach(&mounted, &record.dir).map_err(Error::io("mount on", &record.dir)).inspect_err(
-        |_| {
-            if record.made_dir {
-                let _ = fs::remove_dir(&record.dir);
-            }
-        },
-    )
+    mount::attach(&mounted, &record.dir).map_err(Error::io("mount on", &record.dir))
 }
 
 /// Refuses whom the kernel would refuse, in words that help.

@@ -6,6 +6,7 @@
 //! `mounts/` is locked while anything in it changes: what is found there under the lock and is not mounted is nobody's.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -104,8 +105,8 @@ impl<'r> Registry<'r> {
         Ok(listed)
     }
 
-    /// Records a mount that is to be made here and now, durably, with empty rooms.
-    pub(super) fn register(
+    /// Empty rooms for a mount that is to be made here and now. Nobody's, until it is [recorded](Registry::record).
+    pub(super) fn prepare(
         &self,
         record: impl FnOnce((u64, u64), String) -> MountRecord,
     ) -> Result<Registered, Error> {
@@ -128,19 +129,28 @@ impl<'r> Registry<'r> {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))
                 .map_err(Error::io("set the mode of", &path))?;
         }
-        let rooms = registered.rooms();
-        LinuxDisk.sync_dir(&rooms).map_err(Error::io("sync", &rooms))?;
-        registered.record.write(&LinuxDisk, dir.path())?;
-        LinuxDisk.sync_dir(&above).map_err(Error::io("sync", &above))?;
         let _ = dir.keep();
         Ok(registered)
+    }
+
+    /// Records a mount, durably.
+    pub(super) fn record(&self, registered: &Registered) -> Result<(), Error> {
+        let (rooms, above) = (registered.rooms(), self.repository.mounts_dir());
+        LinuxDisk.sync_dir(&rooms).map_err(Error::io("sync", &rooms))?;
+        registered.record.write(&LinuxDisk, &registered.dir)?;
+        LinuxDisk.sync_dir(&above).map_err(Error::io("sync", &above))
     }
 
     /// Takes a mount that is gone out of the registry, and what was changed in it.
     pub(super) fn forget(&self, registered: &Registered) -> Result<(), Error> {
         // Durably first: what stays without a record is nobody's, but half an upper layer with one would be taken for a whole.
         let record = registered.dir.join("record");
-        fs::remove_file(&record).map_err(Error::io("remove", &record))?;
+        match fs::remove_file(&record) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io("remove", &record)(error));
+            }
+            _ => {}
+        }
         LinuxDisk.sync_dir(&registered.dir).map_err(Error::io("sync", &registered.dir))?;
         if registered.record.made_dir {
             // Somebody may have put something there since; then it is theirs.
