@@ -148,3 +148,49 @@ pub(crate) fn records(disk: &dyn Disk, dir: &Path) -> Result<Vec<MountRecord>, E
     let read = |dir: &PathBuf| MountRecord::read(disk, dir).transpose();
     list(disk, dir)?.iter().filter_map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> MountRecord {
+        MountRecord {
+            snapshot: ContentHash::from_bytes([7; HASH_LEN]),
+            is_writable: true,
+            made_dir: false,
+            has_user_marks: true,
+            namespace: (4, 0x0102_0304),
+            boot: "boot".to_owned(),
+            base: "base".to_owned(),
+            dir: OsString::from_vec(b"/a\xff".to_vec()).into(),
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_record_are_as_specified() {
+        let expected = [
+            &b"CCMT\x01\0\0\0"[..],
+            &[7; 32],
+            b"\x05\0\0\0",
+            b"\x04\0\0\0\0\0\0\0\x04\x03\x02\x01\0\0\0\0",
+            b"\x04\0boot\x04\0base/a\xff",
+        ];
+        let expected = expected.concat();
+        assert_eq!(record().encode(), expected);
+        assert_eq!(MountRecord::decode(&expected), Ok(record()));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let bytes = record().encode();
+        // The directory is what is left: a record that lost all of it, or more, says so.
+        for len in 0..bytes.len() - 2 {
+            assert!(MountRecord::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        for (at, byte) in [(0, b'X'), (4, 2), (40, 0xFF), (60, 0xFF), (68, b'\xff'), (72, b'x')] {
+            let mut damaged = bytes.clone();
+            damaged[at] = byte;
+            assert!(MountRecord::decode(&damaged).is_err(), "byte {at}");
+        }
+    }
+}
