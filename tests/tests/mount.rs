@@ -471,7 +471,7 @@ fn a_mount_in_another_namespace_is_left_alone() {
     let sandbox = sandbox();
     // Two pipes: one says that it is mounted, the other that it is to be taken away.
     let script = r#"
-        mkfifo mounted end
+        mkfifo mounted end; trap 'kill $! 2> /dev/null || true' EXIT
         for how in --quiet --rw; do
             unshare --mount sh -e -c '"$CASCOW" mount tree there $0; echo > mounted; read line < end
                 test "$(cat there/file)" = one; "$CASCOW" umount there' $how &
