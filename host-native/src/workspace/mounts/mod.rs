@@ -4,7 +4,7 @@
 //! A read-only mount shows the snapshot's base and nothing above it; nobody can make it writable. A writable one has an upper layer
 //! of its own, which survives the machine: what is changed in it stays until it is sealed or thrown away by [`unmount`].
 //!
-//! A mount is recorded before it shows ([`registry`]), so that a crash leaves none that nobody knows of, and what is recorded and
+//! A mount is recorded before it shows, so that a crash leaves none that nobody knows of, and what is recorded and
 //! not there any more is [swept](sweep) by the next process that uses workspaces.
 //!
 //! # Why an upper layer can be sealed without its mount
