@@ -17,6 +17,7 @@ mod copy;
 mod entries;
 mod holders;
 mod materialize;
+mod mountinfo;
 pub mod mounts;
 mod namespace;
 mod overlay;

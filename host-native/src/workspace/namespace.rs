@@ -7,15 +7,14 @@
 //! it they have their own numbers as before, and the right to mount.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
+use super::mountinfo;
 use crate::Error;
 
 /// How overlayfs marks what it writes.
@@ -106,8 +105,7 @@ pub(super) fn enter_if_privileged() {
 
 /// Takes away all that is mounted below a directory, if this thread's namespace is our own. False if something is left.
 pub(super) fn detach_below(dir: &Path) -> bool {
-    let table = fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
-    let below = table.split(|byte| *byte == b'\n').filter_map(mount_point);
+    let below = mountinfo::read().unwrap_or_default().into_iter().map(|mount| mount.point);
     let mut below: Vec<_> = below.filter(|point| point != dir && point.starts_with(dir)).collect();
     // What was mounted last lies on top.
     let may_detach = ENTERED.get().is_some();
@@ -118,27 +116,6 @@ pub(super) fn detach_below(dir: &Path) -> bool {
         }
     }
     true
-}
-
-/// The fifth field of a line of mountinfo, `proc_pid_mountinfo(5)`, in which some bytes are written as a backslash and three
-/// octal digits.
-fn mount_point(line: &[u8]) -> Option<PathBuf> {
-    let field = line.split(|byte| *byte == b' ').nth(4)?;
-    let mut path = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let octal = after.get(..3).filter(|_| *byte == b'\\');
-        let octal = octal.and_then(|digits| str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(escaped) => {
-                path.push(escaped);
-                rest = &after[3..];
-            }
-            None => path.push(*byte),
-        }
-    }
-    Some(OsString::from_vec(path).into())
 }
 
 /// Which run of the machine this is, if the system tells.

@@ -13,7 +13,6 @@
 //! needed for that. Only names of hard-linked files would be, if the kernel were to keep them together by its index. So files with
 //! several names are written into the upper layer beforehand.
 
-mod mountinfo;
 mod registry;
 mod unmount;
 

@@ -15,9 +15,9 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::super::lock;
+use super::super::mountinfo;
 use super::super::namespace::{self, Marks, NamespaceId};
 use super::super::overlay::mount::{self, Layout, Refused};
-use super::mountinfo;
 use crate::Error;
 use crate::directory;
 use crate::disk::{Disk, LinuxDisk};

@@ -16,8 +16,9 @@ use rustix::mount::UnmountFlags;
 use super::super::entries::Entries;
 use super::super::overlay::decode::{self, Decoded};
 use super::super::overlay::{mount, patiently};
+use super::super::{holders, mountinfo};
 use super::registry::{Presence, Registered, Registry};
-use super::{mountinfo, must_be_allowed, place};
+use super::{must_be_allowed, place};
 use crate::Error;
 use crate::directory::Skipped;
 use crate::repository::{Label, Repository};
@@ -87,16 +88,20 @@ pub fn unmount(repository: &Repository, dir: &Path, fate: Fate<'_>) -> Result<Un
     }
     freeze(&found, &place, true).map_err(|errno| match errno {
         Errno::BUSY => {
-            Error::Unavailable(format!("a process still writes in {place:?}; nothing was changed"))
+            let who = holders::of(&place);
+            let who = who.as_deref().unwrap_or("a process");
+            Error::Unavailable(format!("{who} still writes in {place:?}; nothing was changed"))
         }
         errno => Error::io("freeze", &place)(errno),
     })?;
     let taken = Sealed::of(&found, repository, fate).and_then(|sealed| {
         let away = patiently(|| rustix::mount::unmount(&place, UnmountFlags::NOFOLLOW));
         away.map(|()| sealed).map_err(|errno| match errno {
-            Errno::BUSY => Error::Unavailable(format!(
-                "{place:?} is in use: a process has a file of it open or is in it, or something is mounted in it; nothing was changed"
-            )),
+            Errno::BUSY => {
+                let who = holders::of(&place);
+                let who = who.as_deref().unwrap_or("a process, or by what is mounted in it");
+                Error::Unavailable(format!("{place:?} is in use by {who}; nothing was changed"))
+            }
             errno => Error::io("unmount", &place)(errno),
         })
     });
