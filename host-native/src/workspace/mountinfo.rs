@@ -57,9 +57,9 @@ mod tests {
     #[test]
     fn a_mount_point_of_any_bytes_is_read_as_it_is() {
         let line =
-            b"36 35 98:0 /a /mnt\\040a\\134b\\012\xff rw,ro master:1 - overlay cascow-x ro,index=off";
+            b"36 35 98:0 /a /mnt\\040a\\134b\\012\xff\\1 rw,ro master:1 - overlay cascow-x ro,index=off";
         let mount = parse(line).unwrap();
-        assert_eq!(mount.point.into_os_string().into_vec(), b"/mnt a\\b\n\xff");
+        assert_eq!(mount.point.into_os_string().into_vec(), b"/mnt a\\b\n\xff\\1");
         assert_eq!(mount.source, b"cascow-x");
         assert_eq!(parse(b""), None);
         assert_eq!(parse(b"36 35 98:0 / /mnt rw -"), None);

@@ -171,15 +171,3 @@ fn unavailable(what: &str, errno: Errno) -> Error {
     };
     Error::Unavailable(format!("the system does not grant {what}: {why}"))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_read_whatever_bytes_they_have() {
-        let line = br"36 35 98:0 / /a\040b\134c\012\1 rw,noatime - ext4 /dev/root rw";
-        assert_eq!(mount_point(line), Some(PathBuf::from("/a b\\c\n\\1")));
-        assert_eq!(mount_point(b"36 35"), None);
-    }
-}
