@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 //! Bases: whole states written out, for overlays to stand on.
 //!
-//! Writing one takes as long as a checkout, so a base is kept in the repository, `layers/NAME/tree`, for whoever forks that snapshot
-//! next. It is a cache: used only until the machine is started again (the name holds the kernel's boot id), since it is
+//! Where the kernel mounts images that are plain files, a base is one image, `layers/NAME/image`; else, and where an image cannot
+//! hold the state, a directory with all its files, `layers/NAME/tree`. Writing either takes as long as reading all contents from
+//! the store, so a base is kept in the repository, for whoever forks that snapshot next. It is a cache: used only until the machine is started again (the name holds the kernel's boot id), since it is
 //! written without a sync; and removed when bases need too much room, the one that was used longest ago first. Who uses one
 //! holds a shared lock on it.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use cascow_core::store::ObjectStore;
@@ -19,6 +22,8 @@ use tempfile::TempDir;
 use super::super::entries::Entries;
 use super::super::lock;
 use super::super::namespace::{self, Marks};
+use super::erofs::{self, Image};
+use super::mount::{self, Layout, Refused};
 use super::{layer::INODE_BYTES, marks};
 use crate::Error;
 use crate::directory;
@@ -33,6 +38,7 @@ const BASES_BYTES: u64 = 8 << 30;
 pub(in super::super) struct Base {
     /// What others find it by, if they do.
     pub(in super::super) name: Option<String>,
+    /// Its top directory: of a mount that shows nowhere and goes with the last who uses it, if the base is an image.
     tree: OwnedFd,
     _lock: Option<File>,
     /// Its directory, if nobody else is to find it.
@@ -45,8 +51,17 @@ impl Base {
     }
 
     fn open(dir: &Path, lock: Option<File>, own: Option<TempDir>) -> Result<Self, Error> {
-        let tree = dir.join("tree");
-        let tree = File::open(&tree).map_err(Error::io("open", &tree))?.into();
+        let (image, tree) = (dir.join("image"), dir.join("tree"));
+        let tree = match File::open(&image) {
+            Ok(file) => {
+                let fail = |refused: Refused| Error::io("mount", &image)(refused.errno);
+                erofs::mount(&file).map_err(fail)?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                File::open(&tree).map_err(Error::io("open", &tree))?.into()
+            }
+            Err(error) => return Err(Error::io("open", &image)(error)),
+        };
         let name = dir.file_name().filter(|_| own.is_none());
         let name = name.map(|name| name.to_string_lossy().into_owned());
         Ok(Self { name, tree, _lock: lock, _own: own })
@@ -62,6 +77,8 @@ pub(in super::super) struct Bases {
     /// What names of bases end with: until when, and for whom, they are good.
     suffix: String,
     marks: Marks,
+    /// Whether images can be mounted here, once that was tried.
+    mounts_images: OnceLock<bool>,
 }
 
 impl Bases {
@@ -77,7 +94,27 @@ impl Bases {
             mounts: repository.mounts_dir(),
             suffix: format!("{boot}.{whose}"),
             marks,
+            mounts_images: OnceLock::new(),
         }
+    }
+
+    /// Whether the kernel mounts images that lie in a directory of the caller's, and takes them for layers: found by doing it.
+    fn mounts_images<S: ObjectStore + Sync>(&self, own_dir: &Path, store: &S) -> bool {
+        // Without privileges no kernel does.
+        let try_it = || {
+            let file = tempfile::tempfile_in(own_dir).ok()?;
+            let image = Image::plan(&[], owner())?;
+            image.write(store, &file, own_dir).ok()?;
+            let (image, other) = (erofs::mount(&file).ok()?, File::open(own_dir).ok()?);
+            let layout = Layout {
+                lowers: vec![(image.as_fd(), "."), (other.as_fd(), ".")],
+                upper: None,
+                has_index: false,
+                is_volatile: false,
+            };
+            mount::overlay(&layout, self.marks).ok()
+        };
+        *self.mounts_images.get_or_init(|| self.marks == Marks::Trusted && try_it().is_some())
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -155,13 +192,22 @@ impl Bases {
             }
         };
         let held = lock(dir.path(), FlockOperation::LockShared)?;
-        directory::write_tree(&tree, store, &dir.path().join("tree"), &mut |_| {})?;
-        let bytes = tree.iter().map(|entry| {
-            INODE_BYTES + entry.entry.content().map_or(0, cascow_core::blob::BlobId::len)
-        });
-        let bytes = bytes.fold(0, u64::saturating_add).to_string();
+        let image =
+            if self.mounts_images(own_dir, store) { Image::plan(&tree, owner()) } else { None };
+        let bytes = if let Some(image) = image {
+            let path = dir.path().join("image");
+            let file = File::create_new(&path).map_err(Error::io("create", &path))?;
+            image.write(store, &file, &path)?;
+            image.len()
+        } else {
+            directory::write_tree(&tree, store, &dir.path().join("tree"), &mut |_| {})?;
+            let bytes = tree.iter().map(|entry| {
+                INODE_BYTES + entry.entry.content().map_or(0, cascow_core::blob::BlobId::len)
+            });
+            bytes.fold(0, u64::saturating_add)
+        };
         let size = dir.path().join("bytes");
-        fs::write(&size, bytes).map_err(Error::io("write", &size))?;
+        fs::write(&size, bytes.to_string()).map_err(Error::io("write", &size))?;
         if let Some(key) = key {
             let path = self.path(key);
             // Another process may have been faster; then this one is ours alone.
@@ -221,4 +267,9 @@ impl Bases {
         let Ok(records) = mounts::records(&LinuxDisk, &self.mounts) else { return true };
         records.iter().any(|record| path.file_name() == Some(record.base.as_ref()))
     }
+}
+
+/// Whose files we make.
+fn owner() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }

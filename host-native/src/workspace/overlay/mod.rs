@@ -7,6 +7,7 @@
 
 mod base;
 pub(super) mod decode;
+mod erofs;
 pub(super) mod layer;
 mod marks;
 pub(super) mod mount;
