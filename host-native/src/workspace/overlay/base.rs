@@ -273,3 +273,92 @@ impl Bases {
 fn owner() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use cascow_core::hash::HashKind;
+    use cascow_core::snapshot::State;
+
+    use super::*;
+    use crate::directory::ScanOptions;
+    use crate::store::{Store, StoreKind};
+
+    fn scan(dir: &Path, store: &Store) -> State {
+        directory::scan(dir, store, &ScanOptions::default(), &mut |_| {}).unwrap().state
+    }
+
+    fn shown(base: &Base, store: &Store) -> State {
+        scan(&PathBuf::from(format!("/proc/self/fd/{}/.", base.fd().as_raw_fd())), store)
+    }
+
+    /// A repository, and the state of a tree in it.
+    fn setting() -> (TempDir, Repository, State) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["own", "tree"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let tree = dir.path().join("tree");
+        fs::create_dir(tree.join("directory")).unwrap();
+        fs::write(tree.join("directory/file"), "content").unwrap();
+        let repository =
+            Repository::init(dir.path(), HashKind::Sha256, StoreKind::Segments).unwrap();
+        let state = scan(&tree, repository.store());
+        (dir, repository, state)
+    }
+
+    #[test]
+    fn where_no_image_can_be_mounted_a_base_is_a_tree_and_found_again() {
+        let (dir, repository, state) = setting();
+        let store = repository.store();
+        let own = dir.path().join("own");
+        let bases = Bases::new(&repository, Marks::Trusted);
+        bases.mounts_images.set(false).unwrap();
+        let entries = Entries::new(&state).unwrap();
+        let base = bases.write(&entries, Some("name"), &own, store).unwrap();
+        assert!(bases.path("name").join("tree").is_dir());
+        assert!(!bases.path("name").join("image").exists());
+        assert!(shown(&base, store) == state);
+        let found = bases.find("name").unwrap().unwrap();
+        assert!(shown(&found, store) == state);
+    }
+
+    #[test]
+    fn where_images_can_be_mounted_a_base_is_one_file_and_found_again() {
+        if !rustix::process::geteuid().is_root() {
+            println!(
+                "privileged, not run: where_images_can_be_mounted_a_base_is_one_file_and_found_again: only root may mount"
+            );
+            return;
+        }
+        let (dir, repository, state) = setting();
+        let store = repository.store();
+        let own = dir.path().join("own");
+        let bases = Bases::new(&repository, Marks::Trusted);
+        if !bases.mounts_images(&own, store) {
+            println!(
+                "privileged, not run: where_images_can_be_mounted_a_base_is_one_file_and_found_again: this kernel mounts no image from a file"
+            );
+            return;
+        }
+        let entries = Entries::new(&state).unwrap();
+        let base = bases.write(&entries, Some("name"), &own, store).unwrap();
+        let len = fs::metadata(bases.path("name").join("image")).unwrap().len();
+        assert_eq!(fs::read_to_string(bases.path("name").join("bytes")).unwrap(), len.to_string());
+        assert!(!bases.path("name").join("tree").exists());
+        assert!(shown(&base, store) == state);
+        drop(base);
+        let found = bases.find("name").unwrap().unwrap();
+        assert!(shown(&found, store) == state);
+        // One that is damaged is none.
+        drop(found);
+        File::options()
+            .write(true)
+            .open(bases.path("name").join("image"))
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+        assert!(bases.find("name").unwrap().is_none());
+    }
+}

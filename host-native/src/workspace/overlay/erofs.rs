@@ -215,7 +215,7 @@ impl Image {
         let mut places: HashMap<BlobId, u64> = HashMap::new();
         for node in &mut nodes {
             let Format::File(blob) = node.format else { continue };
-            if blob.id.len() == 0 {
+            if blob.id.is_empty() {
                 continue;
             }
             node.block = match places.entry(blob.id) {

@@ -70,6 +70,9 @@ pub(in super::super) fn overlay(layout: &Layout<'_>, marks: Marks) -> Result<Own
         Marks::Trusted => {
             set("redirect_dir", "on")?;
             set("metacopy", "on")?;
+            // A base may be a filesystem of its own. Without this its files would seem to lie on another device than the
+            // directories that they are in, and tools that stay on one device leave such files out.
+            set("xino", "on")?;
         }
         // The kernel does not offer either with marks that the user could set.
         Marks::User => fsconfig_set_flag(&fs, "userxattr").map_err(refused("userxattr"))?,
