@@ -111,6 +111,7 @@ impl Bases {
                 upper: None,
                 has_index: false,
                 is_volatile: false,
+                shared_as: None,
             };
             mount::overlay(&layout, self.marks).ok()
         };
