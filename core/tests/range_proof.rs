@@ -11,8 +11,8 @@ use cascow_core::blob::{self, Blob, BlobError, BlobId, BlobIndex, BlobProblem};
 use cascow_core::chunk::chunks;
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::merkle::list::ListHasher;
-use cascow_core::merkle::range::{RangeError, verify_range};
-use cascow_core::merkle::{ListRoot, ProofError};
+use cascow_core::merkle::range::{RangeError, verify_range, verify_range_in};
+use cascow_core::merkle::{ListRoot, ProofError, Slot};
 use cascow_core::store::{MemoryStore, ObjectInfo, ObjectStore, Put, StoreError};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -541,6 +541,31 @@ fn ends_that_wait_without_end_are_refused() {
     };
     let error = verify_range(&proof.encode(), &ListRoot::from_bytes([0; 32]), 0..1).unwrap_err();
     assert_eq!(error, RangeError::Proof(ProofError::NotCanonical));
+}
+
+/// In too few slots a proof is refused for that alone; in a slot for each level and one it is accepted.
+#[test]
+fn a_proof_is_verified_in_a_slot_for_each_level_and_one() {
+    let value = random(9, 400_000);
+    let (store, blob, root) = written(HashKind::Sha256, &value);
+    let levels = named(HashKind::Sha256, &value).len().next_power_of_two().ilog2();
+    let enough = usize::try_from(levels).unwrap() + 1;
+    let mut most = 0;
+    for start in (0..399_000).step_by(20_000) {
+        let range = start..start + 1_000;
+        let proof = blob::prove_range(&store, &blob, range.clone()).unwrap();
+        let needed = (0..100).find(|lent| {
+            match verify_range_in(&proof, &root, range.clone(), &mut vec![Slot::new(); *lent]) {
+                Ok(_) => true,
+                Err(error) => {
+                    assert_eq!(error, RangeError::Proof(ProofError::Slots { lent: *lent }));
+                    false
+                }
+            }
+        });
+        most = most.max(needed.unwrap());
+    }
+    assert!(2 < most && most <= enough, "{most} of {enough}");
 }
 
 /// A store that counts how many objects are read.

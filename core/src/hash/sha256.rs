@@ -136,12 +136,18 @@ impl<'a> Lane<'a> {
 /// them (FIPS 180-4, section 5.1.1). `end` is at most [`super::SHORT_LEN`].
 #[inline(always)]
 fn pad(padded: &mut [u8; SHORT_BUFFER_LEN], end: usize, len: u64) -> &[Block] {
-    let blocks = (end + PADDING_LEN).div_ceil(BLOCK_LEN);
-    padded[end] = 0x80;
     // FIPS 180-4 hashes fewer than 2^64 bits; slices are shorter.
     let bits = len.wrapping_mul(8).to_be_bytes();
-    padded[blocks * BLOCK_LEN - bits.len()..][..bits.len()].copy_from_slice(&bits);
-    &padded.as_chunks().0[..blocks]
+    if let Some(mark) = padded.get_mut(end) {
+        *mark = 0x80;
+    }
+    let count = if end + PADDING_LEN <= BLOCK_LEN { 1 } else { 2 };
+    // Whatever `end` is, there are two blocks, and each has room for the length: nothing here can panic.
+    let blocks = padded.as_chunks_mut::<BLOCK_LEN>().0.get_mut(..count).unwrap_or_default();
+    if let Some(place) = blocks.last_mut().and_then(|last| last.last_chunk_mut()) {
+        *place = bits;
+    }
+    blocks
 }
 
 fn digest(state: &State) -> [u8; HASH_LEN] {

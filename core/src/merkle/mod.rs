@@ -60,7 +60,29 @@ pub use prove::ProveError;
 pub use trie::StateTrie;
 pub use verify::{Statement, verify};
 
-use crate::hash::digest;
+use crate::hash::{HASH_LEN, digest};
+
+/// Room for one digest that a verifier keeps while it works. Who has little memory lends as many as a proof can need:
+/// [`verify_many_in`](multi::verify_many_in), [`verify_range_in`](range::verify_range_in). What was in it does not matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    digest: [u8; HASH_LEN],
+    /// What the verifier knows of the digest besides: one byte, so that slots lie without gaps.
+    note: u8,
+}
+
+impl Slot {
+    /// An empty slot.
+    pub const fn new() -> Self {
+        Self { digest: [0; HASH_LEN], note: 0 }
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 digest! {
     /// The commitment to a whole state: equal for equal states, however they came about; different for different ones.

@@ -45,7 +45,7 @@
 use super::proof::{Input, Path, ProofError, SEAL_LEN, Truncated, seal};
 use super::state::{self, EMPTY, MAX_DEPTH, Subtree};
 use super::verify::Statement;
-use super::{KeyDigest, StateRoot, ValueDigest};
+use super::{KeyDigest, Slot, StateRoot, ValueDigest};
 use crate::hash::HashKind;
 
 const MAGIC: [u8; 4] = *b"CCMP";
@@ -110,7 +110,7 @@ fn read_leaf(input: &mut Input<'_>) -> Result<(KeyDigest, ValueDigest), Truncate
 
 /// Verifies a proof of many keys and gives its statements, in the order of the keys' digests. Borrows the proof, allocates
 /// nothing. Each key costs its digest, for a present one the value's and the leaf's, and a hash for each level climbed.
-/// Memory: 8.3 KiB on the stack, a digest for each of 256 levels, whatever the number of keys.
+/// Memory: 8.3 KiB on the stack, a digest for each of 256 levels, whatever the number of keys; [`verify_many_in`] asks for less.
 ///
 /// ```
 /// # #[cfg(all(feature = "alloc", feature = "sha256"))] {
@@ -129,12 +129,40 @@ fn read_leaf(input: &mut Input<'_>) -> Result<(KeyDigest, ValueDigest), Truncate
 /// # Errors
 /// [`ProofError::Root`] if the proof is not one for this root; every other [`ProofError`] if the bytes are no proof.
 pub fn verify_many<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statements<'a>, ProofError> {
+    verify_many_in(proof, root, &mut [Slot::new(); MAX_DEPTH])
+}
+
+/// [`verify_many`] in memory that the caller lends: a slot for each place where the way to the key at hand goes right and that to
+/// an earlier key went left. So never more than there are keys, less one, and in a state of n entries, whose keys nobody chose
+/// by their digests, about log2(n), seldom more than 2 log2(n): 40 slots, 1.3 KiB, for a million entries. 256 always do.
+///
+/// ```
+/// # #[cfg(all(feature = "alloc", feature = "sha256"))] {
+/// use cascow_core::hash::HashKind;
+/// use cascow_core::merkle::multi::verify_many_in;
+/// use cascow_core::merkle::{ProofError, Slot, StateTrie};
+///
+/// let state = [(&b"board"[..], &b"x.o"[..]), (b"turn", b"x")];
+/// let trie = StateTrie::new(HashKind::Sha256, state);
+/// let proof = trie.prove_many(state.map(|(key, value)| (key, Some(value)))).unwrap();
+/// assert!(verify_many_in(&proof, &trie.root(), &mut [Slot::new()]).is_ok());
+/// assert_eq!(verify_many_in(&proof, &trie.root(), &mut []).unwrap_err(), ProofError::Slots { lent: 0 });
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ProofError::Slots`] if the proof needs more; else those of [`verify_many`].
+pub fn verify_many_in<'a>(
+    proof: &'a [u8],
+    root: &StateRoot,
+    slots: &mut [Slot],
+) -> Result<Statements<'a>, ProofError> {
     let (mut input, kind) = Input::open(proof, MAGIC)?;
     let entries = input.u64()?;
     let keys = input.u32()?;
     let statements = Statements { kind, entries, keys, records: input.clone() };
 
-    let mut climber = Climber::new(kind);
+    let mut climber = Climber { kind, slots, waiting: 0, least_depth: 0 };
     let mut end: Option<End<'_>> = None;
     for _ in 0..keys {
         let (record, sealed) = Record::read(&mut input)?;
@@ -225,21 +253,36 @@ fn own_leaf(kind: HashKind, key: &KeyDigest, value: &[u8]) -> Subtree {
 }
 
 /// Hashes the trie from its ends upwards, from left to right.
-struct Climber {
+struct Climber<'s> {
     kind: HashKind,
-    /// By the depth of a node: its left half, where that is known and its right half is being hashed.
-    lefts: [Subtree; MAX_DEPTH],
-    is_known: [bool; MAX_DEPTH],
+    /// The first `waiting`: left halves of nodes whose right half is being hashed, each with the depth of its node, ascending.
+    /// So the next that is met on the way up is always the last.
+    slots: &'s mut [Slot],
+    waiting: usize,
     /// Depth above which the next end cannot lie, since the path before branched off there.
     least_depth: usize,
 }
 
 /// What the documentation promises of [`verify_many`], but for some hundred bytes of its own and of the hash function.
-const _: () = assert!(size_of::<Climber>() <= 8_500);
+const _: () = assert!(size_of::<[Slot; MAX_DEPTH]>() <= 8_500);
 
-impl Climber {
-    const fn new(kind: HashKind) -> Self {
-        Self { kind, lefts: [EMPTY; MAX_DEPTH], is_known: [false; MAX_DEPTH], least_depth: 0 }
+impl Climber<'_> {
+    /// The left half of the node at `depth`, if it waits for the right one. It waits no longer.
+    fn take_left(&mut self, depth: usize) -> Option<Subtree> {
+        let last = self.waiting.checked_sub(1)?;
+        let left = self.slots.get(last).filter(|left| usize::from(left.note) == depth)?;
+        self.waiting = last;
+        Some(left.digest)
+    }
+
+    /// Has the left half of the node at `depth` wait.
+    fn put_left(&mut self, depth: usize, digest: Subtree) -> Result<(), ProofError> {
+        let note = u8::try_from(depth).map_err(|_| ProofError::NotCanonical)?;
+        let lent = self.slots.len();
+        let slot = self.slots.get_mut(self.waiting).ok_or(ProofError::Slots { lent })?;
+        *slot = Slot { digest, note };
+        self.waiting += 1;
+        Ok(())
     }
 
     /// Climbs from an end to where the path of `next` branches off, or to the top; gives the subtree there.
@@ -259,16 +302,16 @@ impl Climber {
         }
         for (level, sibling) in end.path.upwards() {
             let depth = stop + level;
-            let sibling = match (core::mem::take(&mut self.is_known[depth]), sibling) {
-                (true, None) => &self.lefts[depth],
-                (true, Some(_)) => return Err(ProofError::NotCanonical),
-                (false, sibling) => sibling.unwrap_or(&EMPTY),
+            let left = self.take_left(depth);
+            let sibling = match (&left, sibling) {
+                (Some(left), None) => left,
+                (Some(_), Some(_)) => return Err(ProofError::NotCanonical),
+                (None, sibling) => sibling.unwrap_or(&EMPTY),
             };
             subtree = state::parent(self.kind, &end.first, depth, &subtree, sibling);
         }
         if let Some(branch) = branch {
-            self.lefts[branch] = subtree;
-            self.is_known[branch] = true;
+            self.put_left(branch, subtree)?;
         }
         self.least_depth = stop;
         Ok(subtree)

@@ -41,6 +41,12 @@ pub enum ProofError<R = StateRoot> {
         /// How many.
         bytes: usize,
     },
+    /// The verifier was lent too few [`Slot`](super::Slot)s for this proof: it may be right. Only of
+    /// [`verify_many_in`](super::multi::verify_many_in) and [`verify_range_in`](super::range::verify_range_in).
+    Slots {
+        /// How many it was lent.
+        lent: usize,
+    },
     /// The proof is about a log of another size.
     Size {
         /// Number of leaves in the log it was to be verified with.
@@ -70,6 +76,9 @@ impl<R: fmt::Display> fmt::Display for ProofError<R> {
             }
             Self::NotCanonical => f.write_str("proof is not in its one canonical encoding"),
             Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the proof"),
+            Self::Slots { lent } => {
+                write!(f, "proof needs room for more digests than the {lent} lent to its verifier")
+            }
             Self::Size { expected, found } => {
                 write!(f, "proof is about a log of {found} leaves, not of {expected}")
             }
@@ -193,7 +202,8 @@ impl<'a> Path<'a> {
     pub(super) fn upwards(self) -> impl Iterator<Item = (usize, Option<&'a Subtree>)> {
         let mut siblings = self.siblings.iter();
         (0..self.levels).rev().map(move |level| {
-            let is_marked = self.marks[level / 8] & (1 << (level % 8)) != 0;
+            let is_marked = |marks: &u8| marks & (1 << (level % 8)) != 0;
+            let is_marked = self.marks.get(level / 8).is_some_and(is_marked);
             (level, if is_marked { siblings.next() } else { None })
         })
     }

@@ -61,7 +61,8 @@ pub(super) fn root(kind: HashKind, entries: u64, top: &Subtree) -> StateRoot {
 
 /// Which half of the trie a key goes to at a depth below [`MAX_DEPTH`]: bits count from the highest of the first byte.
 pub(super) fn goes_right(key: &KeyDigest, depth: usize) -> bool {
-    key.as_bytes()[depth / 8] & (0x80 >> (depth % 8)) != 0
+    // Without an index that could be out of bounds: what verifies proofs is built without a way to panic.
+    key.as_bytes().get(depth / 8).is_some_and(|byte| byte & (0x80 >> (depth % 8)) != 0)
 }
 
 /// The node at `depth` on a key's way, over the subtree that the way goes through and its sibling.
