@@ -3,6 +3,7 @@
 //! and verifier that share no code with the crate.
 #![cfg(all(feature = "alloc", feature = "sha256", feature = "blake3"))]
 
+#[allow(dead_code, reason = "each test uses what it needs of the second implementation")]
 mod naive;
 #[path = "naive/multi.rs"]
 mod naive_multi;
