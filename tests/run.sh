@@ -153,6 +153,7 @@ step_reuse() {
 step_tools() {
     need_programs python3:python3
     python3 tests/tools/test_tools.py
+    python3 tests/tools/test_proofs.py
 }
 
 step_clippy() {
