@@ -30,7 +30,10 @@ macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(
+            any(feature = "alloc", feature = "owned"),
+            derive(serde::Serialize, serde::Deserialize)
+        )]
         pub struct $name([u8; $crate::hash::HASH_LEN]);
 
         impl $name {

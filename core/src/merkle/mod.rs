@@ -31,13 +31,17 @@
 //! list is also a log of its leaves: what a root of such a tree is about follows from where it is trusted, so [`ListRoot`] and
 //! [`LogRoot`] are two types.
 //!
-//! Verifying stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
+//! Verifying stands on [`crate::hash`] alone, needs no allocator and has no way to panic; building roots and proofs needs `alloc`.
+//! With the feature `owned`, devices receive proofs in pieces and keep statements, in buffers of fixed capacity: `owned`.
+//! `PROOFS.md`, beside this crate's manifest, has all that a verifier in another language needs.
 
 #[cfg(feature = "alloc")]
 mod incremental;
 pub mod list;
 pub mod log;
 pub mod multi;
+#[cfg(feature = "owned")]
+pub mod owned;
 mod proof;
 #[cfg(feature = "alloc")]
 mod prove;
