@@ -37,7 +37,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::proof::{Input, ProofError, Truncated};
+use super::proof::{Fault, Input, ProofError};
 use super::rfc9162::{self, Digest};
 use super::{ListRoot, Slot, list};
 use crate::hash::{ContentHash, HashKind};
@@ -195,7 +195,12 @@ pub fn verify_range_in<'a>(
     if range.is_empty() {
         return Err(RangeError::Empty);
     }
-    let Named { kind, ends, chunks, first, last, end } = read(proof, root, slots)?;
+    let mut found = ListRoot::from_bytes([0; 32]);
+    let named = read(proof, slots, &mut found).map_err(ProofError::from)?;
+    if found != *root {
+        return Err(RangeError::Proof(ProofError::Root { expected: *root, found }));
+    }
+    let Named { kind, ends, chunks, first, last, end } = named;
     if !first.contains(&range.start) || range.end <= last || range.end > end {
         return Err(RangeError::Range { start: first.start, end });
     }
@@ -215,11 +220,8 @@ struct Named<'a> {
     end: u64,
 }
 
-fn read<'a>(
-    proof: &'a [u8],
-    root: &ListRoot,
-    slots: &mut [Slot],
-) -> Result<Named<'a>, ProofError<ListRoot>> {
+/// What the proof names, and the root that it leads to.
+fn read<'a>(proof: &'a [u8], slots: &mut [Slot], found: &mut ListRoot) -> Result<Named<'a>, Fault> {
     let (mut input, kind) = Input::open(proof, MAGIC)?;
     let start = input.u64()?;
     let [left] = *input.array()?;
@@ -229,7 +231,7 @@ fn read<'a>(
     for _ in 0..left {
         ends.read_subtree(&mut input)?;
     }
-    let more = chunks.checked_sub(1).ok_or(ProofError::NotCanonical)?;
+    let more = chunks.checked_sub(1).ok_or(Fault::NotCanonical)?;
     let chunks_from = input.clone();
     let first = start..ends.read_chunk(&mut input, start)?;
     let (mut last, mut end) = (start, first.end);
@@ -241,15 +243,12 @@ fn read<'a>(
         ends.read_subtree(&mut input)?;
     }
     input.finish()?;
-    let found = ListRoot::from_bytes(ends.whole()?);
-    if found != *root {
-        return Err(ProofError::Root { expected: *root, found });
-    }
+    *found = ListRoot::from_bytes(*ends.whole()?);
     Ok(Named { kind, ends: chunks_from, chunks, first, last, end })
 }
 
 impl<'a> RangeReader<'a> {
-    fn record(ends: &mut Input<'a>) -> Result<(ContentHash, u32), Truncated> {
+    fn record(ends: &mut Input<'a>) -> Result<(ContentHash, u32), Fault> {
         let name = ContentHash::from_bytes(*ends.array()?);
         let len = ends.u32()?;
         ends.array::<1>()?;
@@ -367,22 +366,18 @@ struct Ends<'s> {
 const _: () = assert!(size_of::<[Slot; MAX_WAITING]>() <= 2_200);
 
 impl Ends<'_> {
-    fn read_subtree(&mut self, input: &mut Input<'_>) -> Result<(), ProofError<ListRoot>> {
+    fn read_subtree(&mut self, input: &mut Input<'_>) -> Result<(), Fault> {
         let digest = *input.array()?;
         self.push(digest, true, *input.array()?)
     }
 
     /// Reads a chunk that begins at `offset`; gives where it ends.
-    fn read_chunk(
-        &mut self,
-        input: &mut Input<'_>,
-        offset: u64,
-    ) -> Result<u64, ProofError<ListRoot>> {
-        let name = ContentHash::from_bytes(*input.array()?);
+    fn read_chunk(&mut self, input: &mut Input<'_>, offset: u64) -> Result<u64, Fault> {
+        let name = input.array()?;
         let len = input.u32()?;
         let end = offset.checked_add(u64::from(len)).filter(|end| *end > offset);
-        self.push(list::leaf(self.kind, &name, offset, len), false, *input.array()?)?;
-        end.ok_or(ProofError::NotCanonical)
+        self.push(list::leaf(self.kind, name, offset, len), false, *input.array()?)?;
+        end.ok_or(Fault::NotCanonical)
     }
 
     fn push(
@@ -390,12 +385,12 @@ impl Ends<'_> {
         mut digest: Digest,
         mut is_bare: bool,
         [joins]: [u8; 1],
-    ) -> Result<(), ProofError<ListRoot>> {
+    ) -> Result<(), Fault> {
         for _ in 0..joins {
-            let last = self.count.checked_sub(1).ok_or(ProofError::NotCanonical)?;
-            let left = self.slots.get(last).ok_or(ProofError::NotCanonical)?;
+            let last = self.count.checked_sub(1).ok_or(Fault::NotCanonical)?;
+            let left = self.slots.get(last).ok_or(Fault::NotCanonical)?;
             if is_bare && left.note == BARE {
-                return Err(ProofError::NotCanonical);
+                return Err(Fault::NotCanonical);
             }
             digest = rfc9162::node(self.kind, &left.digest, &digest);
             is_bare = false;
@@ -403,19 +398,20 @@ impl Ends<'_> {
         }
         // More than any list has: then it is the proof that asks for too much.
         if self.count >= MAX_WAITING {
-            return Err(ProofError::NotCanonical);
+            return Err(Fault::NotCanonical);
         }
         let lent = self.slots.len();
-        let slot = self.slots.get_mut(self.count).ok_or(ProofError::Slots { lent })?;
-        *slot = Slot { digest, note: if is_bare { BARE } else { 0 } };
+        let slot = self.slots.get_mut(self.count).ok_or(Fault::Slots(lent))?;
+        slot.digest = digest;
+        slot.note = if is_bare { BARE } else { 0 };
         self.count += 1;
         Ok(())
     }
 
-    fn whole(&self) -> Result<Digest, ProofError<ListRoot>> {
+    fn whole(&self) -> Result<&Digest, Fault> {
         match (self.count, self.slots.first()) {
-            (1, Some(whole)) => Ok(whole.digest),
-            _ => Err(ProofError::NotCanonical),
+            (1, Some(whole)) => Ok(&whole.digest),
+            _ => Err(Fault::NotCanonical),
         }
     }
 }
@@ -486,7 +482,8 @@ mod prover {
                 }
                 self.ends.push(End { digest: *chunk.as_bytes(), chunk_len: Some(len), joins: 0 });
             }
-            let part = Part { digest: list::leaf(self.kind, chunk, start, len), is_open };
+            let part =
+                Part { digest: list::leaf(self.kind, chunk.as_bytes(), start, len), is_open };
             self.peaks.push(part, |left, right| join(self.kind, &mut self.ends, left, right));
         }
 
