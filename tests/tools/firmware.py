@@ -321,7 +321,7 @@ def instructions(path, code, vector):
 # --- Figures ---
 
 
-def kib(number):
+def in_bytes(number):
     return f"{number:,} B"
 
 
@@ -336,7 +336,7 @@ def table(measured):
     }
     for name, what in names.items():
         hashing, rest = measured["flash"][name]
-        rows.append(f"| {what} | {kib(hashing)} | {kib(rest)} | {kib(hashing + rest)} |")
+        rows.append(f"| {what} | {in_bytes(hashing)} | {in_bytes(rest)} | {in_bytes(hashing + rest)} |")
     rows += ["", "| stack, beside slots that the caller lends | painted, over all vectors | bound, from the machine code |",
              "|---|---:|---:|"]
     faces = {
@@ -348,15 +348,17 @@ def table(measured):
         "face_chunk": "a chunk of a range, 8 KiB or less",
     }
     for face, what in faces.items():
-        rows.append(f"| {what} | {kib(measured['painted'][face])} | {kib(measured['bound'][face])} |")
+        rows.append(f"| {what} | {in_bytes(measured['painted'][face])} | {in_bytes(measured['bound'][face])} |")
     whole, hashing = measured["instructions"]
     figures = measured["figures"]
     share = figures["multi_proof_bytes"] / figures["single_proofs_bytes"]
-    rows += ["", "| a state of 2^20 entries | |", "|---|---:|",
+    accepted, refused = measured["answers"]
+    rows += ["", f"{accepted + refused:,} proofs were received, {accepted} accepted and {refused:,} refused, each as its vector says.",
+             "", "| a state of 2^20 entries | |", "|---|---:|",
              f"| proof of a key: median (shortest, longest) of {figures['proofs']:,} | {figures['median_bytes']} B"
              f" ({figures['shortest_bytes']}, {figures['longest_bytes']}) |",
-             f"| one proof of {figures['keys']} keys, beside as many proofs of one | {kib(figures['multi_proof_bytes'])} of"
-             f" {kib(figures['single_proofs_bytes'])}: {share:.1%} |",
+             f"| one proof of {figures['keys']} keys, beside as many proofs of one | {in_bytes(figures['multi_proof_bytes'])} of"
+             f" {in_bytes(figures['single_proofs_bytes'])}: {share:.1%} |",
              f"| instructions to verify the median proof | {whole:,} |",
              f"| … of which hashing | {hashing / whole:.1%} |"]
     return "\n".join(rows) + "\n"
@@ -383,6 +385,7 @@ def main():
     require_refusal("heap", "an_allocation_is_reachable")
     small, million = vectors("vectors.json"), vectors("million.json")
     sent = small["vectors"] + million["vectors"]
+    accepted = sum(answer(vector, {1}).startswith("accepted") for vector in sent)
     code = Code(image("receive"))
     measured = {
         "flash": {name: flash(name) for name in ("state", "logs", "many", "ranges", "all")},
@@ -390,9 +393,8 @@ def main():
         "bound": {face: code.deepest(code.named(face)) for face in FACES},
         "instructions": instructions(image("receive"), code, million["vectors"][0]),
         "figures": million["figures"],
+        "answers": (accepted, len(sent) - accepted),
     }
-    accepted = sum(answer(vector, {1}).startswith("accepted") for vector in sent)
-    print(f"{len(sent)} proofs answered rightly, {accepted} of them accepted")
     print(table(measured))
     check_bounds(measured)
     cargo("build", "--bin", "receive", "--features", "blake3")
