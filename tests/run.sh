@@ -306,6 +306,8 @@ step_demo() {
 step_deny() {
     need_deny
     "$deny" check licenses bans sources
+    "$deny" --manifest-path tests/firmware/Cargo.toml --config "$PWD/deny.toml" check licenses bans sources
+    "$deny" --manifest-path tests/fuzz/Cargo.toml --config "$PWD/deny.toml" check licenses bans sources
 }
 
 # --- Running and counting ---

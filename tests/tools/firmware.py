@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Builds the firmware, runs it in an emulator with the frozen vectors, measures it, and compares the README's table of figures.
 
+The table is compared if the compiler is the one that it was made with; the bounds are checked with every one.
+
 `firmware.py` fails if an answer, a bound or the table is wrong; `firmware.py --write` writes the table anew. It needs the target
 thumbv7m-none-eabi, the component llvm-tools and qemu-system-arm.
 
@@ -321,6 +323,12 @@ def instructions(path, code, vector):
 # --- Figures ---
 
 
+def compiler():
+    """Sizes and instructions are one compiler's."""
+    text = subprocess.run(["rustc", "--version"], cwd=FIRMWARE, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return " ".join(text.split()[:2])
+
+
 def in_bytes(number):
     return f"{number:,} B"
 
@@ -353,7 +361,7 @@ def table(measured):
     figures = measured["figures"]
     share = figures["multi_proof_bytes"] / figures["single_proofs_bytes"]
     accepted, refused = measured["answers"]
-    rows += ["", f"{accepted + refused:,} proofs were received, {accepted} accepted and {refused:,} refused, each as its vector says.",
+    rows += ["", f"Built by {compiler()}. {accepted + refused:,} proofs were received, {accepted} accepted and {refused:,} refused, each as its vector says.",
              "", "| a state of 2^20 entries | |", "|---|---:|",
              f"| proof of a key: median (shortest, longest) of {figures['proofs']:,} | {figures['median_bytes']} B"
              f" ({figures['shortest_bytes']}, {figures['longest_bytes']}) |",
@@ -406,8 +414,11 @@ def main():
     require(after, "the README has no place for the table")
     if write:
         README.write_text(before + BEGIN + table(measured) + END + after, "utf-8")
-    else:
+    elif f"Built by {compiler()}." in found:
         require(found == table(measured), "the README's table is another: tests/tools/firmware.py --write")
+    else:
+        # Another compiler gives other figures. The bounds hold all the same: they were checked above.
+        print(f"not compared: the README's table was not built by {compiler()}")
 
 
 if __name__ == "__main__":

@@ -396,22 +396,22 @@ fn states(kind: HashKind) -> Vec<Vector> {
         }
         let next = (at + 1) % present.siblings.len();
         forge("swapped siblings", &format!("siblings {at} and {next}"), &present, &|proof| {
-            proof.siblings.swap(at, next)
+            proof.siblings.swap(at, next);
         });
         forge("reused sibling", &format!("sibling {at} also as {next}"), &present, &|proof| {
-            proof.siblings[next] = proof.siblings[at]
+            proof.siblings[next] = proof.siblings[at];
         });
         forge("reused sibling", &format!("sibling {at} twice"), &present, &|proof| {
-            proof.siblings.insert(at, proof.siblings[at])
+            proof.siblings.insert(at, proof.siblings[at]);
         });
         forge("left out", &format!("sibling {at}"), &present, &|proof| {
-            _ = proof.siblings.remove(at)
+            _ = proof.siblings.remove(at);
         });
         forge("left out", &format!("sibling {at}, said to be empty"), &present, &|proof| {
-            proof.siblings[at] = None
+            proof.siblings[at] = None;
         });
         forge("non-canonical", &format!("sibling {at} is 32 zeros"), &present, &|proof| {
-            proof.siblings[at] = Some([0; 32])
+            proof.siblings[at] = Some([0; 32]);
         });
     }
     for (end, proof) in [("presence", &present), ("nothing", &empty), ("another leaf", &foreign)] {
@@ -425,18 +425,18 @@ fn states(kind: HashKind) -> Vec<Vector> {
         }
         for entries in [0, 1, 39, 41, u64::MAX] {
             forge("counts that lie", &format!("{end}, of {entries} entries"), proof, &|proof| {
-                proof.entries = entries
+                proof.entries = entries;
             });
         }
         forge("non-canonical", &format!("{end}, an empty level more"), proof, &|proof| {
-            proof.siblings.push(None)
+            proof.siblings.push(None);
         });
         forge("non-canonical", &format!("{end}, an empty level on top"), proof, &|proof| {
-            proof.siblings.insert(0, None)
+            proof.siblings.insert(0, None);
         });
     }
     forge("foreign key", "the key's own leaf shown as another's", &present, &|proof| {
-        proof.terminal = Terminal::Other(key, value)
+        proof.terminal = Terminal::Other(key, value);
     });
     for name in map.keys().take(12) {
         let other = naive::key_digest(kind, name);
@@ -455,7 +455,7 @@ fn states(kind: HashKind) -> Vec<Vector> {
         );
     }
     forge("counts that lie", "257 siblings", &present, &|proof| {
-        proof.siblings.resize(257, Some([7; 32]))
+        proof.siblings.resize(257, Some([7; 32]));
     });
     forge("counts that lie", "256 siblings", &present, &|proof| proof.siblings.resize(256, None));
 
@@ -499,7 +499,7 @@ fn states(kind: HashKind) -> Vec<Vector> {
         forged.encode(),
         &deep_root,
     );
-    let mut forged = deep_proof.clone();
+    let mut forged = deep_proof;
     forged.terminal = Terminal::Empty;
     forged.siblings.truncate(9);
     made.add(
@@ -574,49 +574,49 @@ fn multis(kind: HashKind) -> Vec<Vector> {
     for at in 0..count {
         let next = (at + 1) % count;
         forge("wrong index", &format!("keys {at} and {next} change places"), &|proof| {
-            proof.records.swap(at, next)
+            proof.records.swap(at, next);
         });
         forge("duplicated leaf", &format!("key {at} twice"), &|proof| {
-            proof.records.insert(at, proof.records[at].clone())
+            proof.records.insert(at, proof.records[at].clone());
         });
         forge("left out", &format!("key {at}"), &|proof| _ = proof.records.remove(at));
         forge("foreign key", &format!("key {at} is another"), &|proof| {
-            proof.records[at].key = b"another".to_vec()
+            proof.records[at].key = b"another".to_vec();
         });
         forge("absence by a shorter path", &format!("key {at}: nothing there"), &|proof| {
-            proof.records[at].end = End::Nothing
+            proof.records[at].end = End::Nothing;
         });
         forge("foreign key", &format!("key {at}: a neighbour's leaf"), &|proof| {
-            proof.records[at].end = End::Neighbours
+            proof.records[at].end = End::Neighbours;
         });
         forge("second preimage", &format!("key {at}: 32 bytes as its value"), &|proof| {
-            proof.records[at].end = End::Own(vec![7; 32])
+            proof.records[at].end = End::Own(vec![7; 32]);
         });
         forge("foreign key", &format!("key {at}: its own leaf as another's"), &|proof| {
             let key = naive::key_digest(kind, &proof.records[at].key);
             proof.records[at].end = End::Other(key, [7; 32]);
         });
         forge("non-canonical", &format!("key {at} joins the one before"), &|proof| {
-            proof.records[at].path = None
+            proof.records[at].path = None;
         });
         if let Some(path) = &honest.records[at].path {
             forge("absence by a shorter path", &format!("key {at} without a path"), &|proof| {
-                proof.records[at].path = Some(Vec::new())
+                proof.records[at].path = Some(Vec::new());
             });
             forge("non-canonical", &format!("key {at}, an empty level more"), &|proof| {
-                proof.records[at].path.as_mut().unwrap().push(None)
+                proof.records[at].path.as_mut().unwrap().push(None);
             });
             forge("counts that lie", &format!("key {at} climbs 257 levels"), &|proof| {
-                proof.records[at].path.as_mut().unwrap().resize(257, None)
+                proof.records[at].path.as_mut().unwrap().resize(257, None);
             });
-            for level in 0..path.len() {
+            for (level, sibling) in path.iter().enumerate() {
                 forge("non-canonical", &format!("key {at}, level {level} is 32 zeros"), &|proof| {
-                    proof.records[at].path.as_mut().unwrap()[level] = Some([0; 32])
+                    proof.records[at].path.as_mut().unwrap()[level] = Some([0; 32]);
                 });
                 forge("left out", &format!("key {at}, level {level}"), &|proof| {
-                    _ = proof.records[at].path.as_mut().unwrap().remove(level)
+                    _ = proof.records[at].path.as_mut().unwrap().remove(level);
                 });
-                if path[level].is_none() {
+                if sibling.is_none() {
                     forge(
                         "reused sibling",
                         &format!("key {at}, level {level} is there twice"),
@@ -750,34 +750,34 @@ fn ranges(kind: HashKind) -> Vec<Vector> {
     for at in 0..honest.chunks.len() {
         let next = (at + 1) % honest.chunks.len();
         forge("swapped siblings", &format!("chunks {at} and {next}"), &|proof| {
-            proof.chunks.swap(at, next)
+            proof.chunks.swap(at, next);
         });
         forge("left out", &format!("chunk {at}"), &|proof| _ = proof.chunks.remove(at));
         forge("duplicated leaf", &format!("chunk {at}"), &|proof| {
-            proof.chunks.insert(at, proof.chunks[at])
+            proof.chunks.insert(at, proof.chunks[at]);
         });
         for len in [0, honest.chunks[at].1 + 1, u32::MAX] {
             forge("counts that lie", &format!("chunk {at} of {len} bytes"), &|proof| {
-                proof.chunks[at].1 = len
+                proof.chunks[at].1 = len;
             });
         }
         for joins in [honest.chunks[at].2 + 1, 255] {
             forge("counts that lie", &format!("chunk {at} joins {joins}"), &|proof| {
-                proof.chunks[at].2 = joins
+                proof.chunks[at].2 = joins;
             });
         }
     }
     for at in 0..honest.left.len() {
         forge("left out", &format!("left subtree {at}"), &|proof| _ = proof.left.remove(at));
         forge("reused sibling", &format!("left subtree {at} twice"), &|proof| {
-            proof.left.insert(at, proof.left[at])
+            proof.left.insert(at, proof.left[at]);
         });
         forge("swapped siblings", &format!("left subtree {at} and the last right one"), &|proof| {
             let last = proof.right.len() - 1;
             std::mem::swap(&mut proof.left[at].0, &mut proof.right[last].0);
         });
         forge("counts that lie", &format!("left subtree {at} joins more"), &|proof| {
-            proof.left[at].1 += 1
+            proof.left[at].1 += 1;
         });
     }
     forge("left out", "the right subtrees", &|proof| proof.right.clear());
@@ -811,7 +811,7 @@ fn ranges(kind: HashKind) -> Vec<Vector> {
         proof.left.splice(0..1, [(pair(0), 0), (pair(2), 1)]);
     });
     forge("counts that lie", "255 subtrees that wait", &|proof| {
-        proof.left = vec![([7; 32], 0); 255]
+        proof.left = vec![([7; 32], 0); 255];
     });
     let bytes = honest.encode();
     for (what, at) in [("left subtrees", 14), ("chunks", 15), ("right subtrees", 19)] {
@@ -901,19 +901,19 @@ fn inclusions(kind: HashKind) -> Vec<Vector> {
         let lied = Trusted::Inclusion(size, root);
         forge("wrong size", &format!("a head of {size} leaves"), &lied, &|_| {});
         forge("wrong size", &format!("size {size}, and a head of as many"), &lied, &|proof| {
-            proof.size = size
+            proof.size = size;
         });
     }
     for at in 0..honest.path.len() {
         let next = (at + 1) % honest.path.len();
         forge("swapped siblings", &format!("siblings {at} and {next}"), &head, &|proof| {
-            proof.path.swap(at, next)
+            proof.path.swap(at, next);
         });
         forge("reused sibling", &format!("sibling {at} also as {next}"), &head, &|proof| {
-            proof.path[next] = proof.path[at]
+            proof.path[next] = proof.path[at];
         });
         forge("reused sibling", &format!("sibling {at} twice"), &head, &|proof| {
-            proof.path.insert(at, proof.path[at])
+            proof.path.insert(at, proof.path[at]);
         });
         forge("left out", &format!("sibling {at}"), &head, &|proof| _ = proof.path.remove(at));
     }
@@ -1032,16 +1032,16 @@ fn consistencies(kind: HashKind) -> Vec<Vector> {
             &|proof| proof.path[next] = proof.path[at],
         );
         forge("reused sibling", &format!("digest {at} twice"), &honest, &trusted, &|proof| {
-            proof.path.insert(at, proof.path[at])
+            proof.path.insert(at, proof.path[at]);
         });
         forge("left out", &format!("digest {at}"), &honest, &trusted, &|proof| {
-            _ = proof.path.remove(at)
+            _ = proof.path.remove(at);
         });
     }
     let turned = Trusted::Consistency((11, root(11)), (7, root(7)));
     forge("wrong index", "the heads changed places", &honest, &turned, &|_| {});
     forge("wrong index", "sizes and heads changed places", &honest, &turned, &|proof| {
-        std::mem::swap(&mut proof.old, &mut proof.new)
+        std::mem::swap(&mut proof.old, &mut proof.new);
     });
     let same = Trusted::Consistency((7, root(7)), (7, root(7)));
     forge("wrong size", "of one log with itself", &honest, &same, &|proof| {
@@ -1056,10 +1056,10 @@ fn consistencies(kind: HashKind) -> Vec<Vector> {
     // A perfect old log needs no digest of its own; with it, the proof is not the RFC's.
     let (perfect, perfect_heads) = (prove(4, 8), heads(4, 8));
     forge("non-canonical", "the old root is there too", &perfect, &perfect_heads, &|proof| {
-        proof.path.insert(0, root(4))
+        proof.path.insert(0, root(4));
     });
     forge("second preimage", "a leaf's digest as a subtree", &perfect, &perfect_heads, &|proof| {
-        proof.path[0] = hash(kind, &[&[0], b"leaf 4"])
+        proof.path[0] = hash(kind, &[&[0], b"leaf 4"]);
     });
     let forked = Trusted::Consistency((7, hash(kind, &[b"another log"])), (11, root(11)));
     forge("wrong root", "from another log", &honest, &forked, &|_| {});

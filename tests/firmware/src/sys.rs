@@ -25,7 +25,9 @@ unsafe extern "C" {
 #[panic_handler]
 fn stop(_: &PanicInfo<'_>) -> ! {
     cortex_m_semihosting::debug::exit(cortex_m_semihosting::debug::EXIT_FAILURE);
-    loop {}
+    loop {
+        cortex_m::asm::wfi();
+    }
 }
 
 #[cfg(not(feature = "blake3"))]

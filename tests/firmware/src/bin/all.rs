@@ -21,7 +21,9 @@ fn main() -> ! {
     unknown(proof[unknown(0)]);
     #[cfg(feature = "heap")]
     unknown(alloc::boxed::Box::new(unknown(0)));
-    loop {}
+    loop {
+        cortex_m::asm::wfi();
+    }
 }
 
 #[cfg(feature = "heap")]

@@ -74,7 +74,9 @@ fn main() -> ! {
             debug::exit(debug::EXIT_FAILURE);
         }
     }
-    loop {}
+    loop {
+        cortex_m::asm::wfi();
+    }
 }
 
 /// The deepest stack of each verifier so far, in bytes.
