@@ -31,7 +31,10 @@ use naive_single::{Proof, Terminal};
 
 const KIND: HashKind = HashKind::Sha256;
 
-const TARGETS: [(&[u8; 4], fn(&[u8])); 5] = [
+/// What looks at the bytes of a kind of proof.
+type Compare = fn(&[u8]);
+
+const TARGETS: [(&[u8; 4], Compare); 5] = [
     (b"CCSP", proofs::state),
     (b"CCMP", proofs::multi),
     (b"CCBR", range),
@@ -60,7 +63,7 @@ fn every_input_of_two_bytes_and_every_two_bytes_after_a_header_are_read() {
 }
 
 /// The least proofs that have every field, by their magic.
-fn small() -> Vec<(fn(&[u8]), Vec<u8>)> {
+fn small() -> Vec<(Compare, Vec<u8>)> {
     let state = Proof {
         kind: KIND,
         entries: 2,
