@@ -351,7 +351,7 @@ def table(measured):
         "face_state": "a key, present or absent",
         "face_inclusion": "a leaf in a log",
         "face_consistency": "a log that continues another",
-        "face_many": "many keys; slots of 33 B, about 20 for a million entries",
+        "face_many": "many keys; slots of 33 B, fewer than keys",
         "face_range": "a range; slots of 33 B, one a level of the value's list",
         "face_chunk": "a chunk of a range, 8 KiB or less",
     }
