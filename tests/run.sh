@@ -24,6 +24,8 @@ steps=(
     "miri        miri finds no undefined behaviour beneath the core in those of its tests that fit"
     "release     the program builds as it is installed"
     "tests       tests of every crate, of their documentation, and of the program from outside"
+    "fuzz        some seconds of fuzzing find nothing in any verifier or decoder of the core"
+    "firmware    a Cortex-M3 verifies the frozen proofs without heap or panics, in the README's figures"
     "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
     "demo        the bundled example is what its description says"
     "deny        licences, sources and duplicates of all dependencies"
@@ -38,9 +40,13 @@ llvm_cov_version=0.9.1
 # Undated: which nightly can be had differs from machine to machine, and miri only grows stricter.
 nightly=nightly
 reuse_version=6.2.0
+fuzz_version=0.13.2
 deny=$cache/cargo-deny-$deny_version/bin/cargo-deny
 llvm_cov=$cache/cargo-llvm-cov-$llvm_cov_version/bin/cargo-llvm-cov
 reuse=$cache/reuse-$reuse_version/bin/reuse
+fuzz=$cache/cargo-fuzz-$fuzz_version/bin/cargo-fuzz
+# Of each fuzz target, seconds.
+fuzz_secs=4
 
 # Logs are read by programs and by people without a terminal.
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never PYTHONDONTWRITEBYTECODE=1
@@ -91,6 +97,11 @@ need_crate() {
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug --root "$(dirname "$(dirname "$1")")" "$2"
 }
 
+# Undated: see `nightly`.
+need_nightly() {
+    rustup toolchain list | grep -q "^$nightly-" || rustup toolchain install "$nightly" --profile minimal
+}
+
 # COMPONENT, of the toolchain that runs here.
 need_component() {
     rustup component list --installed | grep -q "^$1" || rustup component add "$1"
@@ -110,6 +121,8 @@ need_reuse() {
 step_format() {
     cargo fmt --version || rustup component add rustfmt
     cargo fmt --all --check
+    cargo fmt --manifest-path tests/firmware/Cargo.toml --check
+    cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 }
 
 # Fixtures are frozen bytes, and have their licence from REUSE.toml.
@@ -153,6 +166,7 @@ step_reuse() {
 step_tools() {
     need_programs python3:python3
     python3 tests/tools/test_tools.py
+    python3 tests/tools/test_proofs.py
 }
 
 step_clippy() {
@@ -173,6 +187,7 @@ step_targets() {
     for target in x86_64-unknown-linux-gnu wasm32v1-none thumbv7em-none-eabihf; do
         for features in sha256 blake3 sha256,blake3; do
             build_core "$target" "$features"
+            build_core "$target" "owned,$features"
             build_core "$target" "alloc,$features"
         done
     done
@@ -193,7 +208,7 @@ build_core() {
 step_core() {
     local features
     need_programs cc:build-essential
-    for features in sha256 blake3 sha256,blake3 alloc,sha256 alloc,blake3 std,sha256 std,blake3; do
+    for features in sha256 blake3 sha256,blake3 owned,sha256 alloc,sha256 alloc,blake3 std,sha256 std,blake3; do
         echo "== $features"
         run_tests -p cascow-core --no-default-features --features "$features"
     done
@@ -227,7 +242,7 @@ step_miri() {
         errors_of kinds_have digests_name
     )
     need_programs cc:build-essential
-    rustup toolchain list | grep -q "^$nightly-" || rustup toolchain install "$nightly" --profile minimal
+    need_nightly
     rustup component add --toolchain "$nightly" miri rust-src
     MIRIFLAGS=-Zmiri-disable-isolation cargo "+$nightly" miri test --locked -p cascow-core --lib \
         --test bare --test counts --test messages --test search --test snapshot_cursor --test snapshot_tree --test workspace -- "${tests[@]}"
@@ -250,6 +265,33 @@ step_tests() {
 # The output of tests that passed is kept too: it says which of them could not do their work here.
 run_tests() { cargo test --locked --no-fail-fast "$@" -- --show-output; }
 
+# Without a sanitizer, since there is no unsafe code to watch; with overflow checks. A find is kept in the step's output.
+step_fuzz() {
+    local target scratch=$output/fuzz
+    need_programs python3:python3 c++:build-essential
+    need_nightly
+    need_crate "$fuzz" "cargo-fuzz@$fuzz_version"
+    local build=("$fuzz" fuzz build --fuzz-dir tests/fuzz --target-dir "${CARGO_TARGET_DIR:-target}/fuzz" -O -a -s none)
+    RUSTUP_TOOLCHAIN=$nightly "${build[@]}"
+    rm -rf "$scratch" && mkdir -p "$scratch/found"
+    python3 tests/tools/fuzz_seeds.py "$scratch"
+    for target in state multi range inclusion consistency frame entry listing; do
+        mkdir -p "$scratch/$target"
+        "${CARGO_TARGET_DIR:-target}/fuzz/x86_64-unknown-linux-gnu/release/$target" "$scratch/$target" -max_total_time=$fuzz_secs \
+            -max_len=4096 -print_final_stats=1 -verbosity=0 -artifact_prefix="$scratch/found/$target-" >"$scratch/$target.log" 2>&1 ||
+            { cat "$scratch/$target.log" && return 1; }
+        say "$target: $(grep -o 'number_of_executed_units.*' "$scratch/$target.log")"
+    done
+}
+
+# The table is written anew by tests/tools/firmware.py --write.
+step_firmware() {
+    need_programs python3:python3 qemu-system-arm:qemu-system-arm
+    need_targets thumbv7m-none-eabi
+    need_component llvm-tools
+    python3 tests/tools/firmware.py
+}
+
 step_wasm() {
     need_targets wasm32-unknown-unknown
     cargo build --locked -p cascow-wasm --target wasm32-unknown-unknown
@@ -264,6 +306,8 @@ step_demo() {
 step_deny() {
     need_deny
     "$deny" check licenses bans sources
+    "$deny" --manifest-path tests/firmware/Cargo.toml --config "$PWD/deny.toml" check licenses bans sources
+    "$deny" --manifest-path tests/fuzz/Cargo.toml --config "$PWD/deny.toml" check licenses bans sources
 }
 
 # --- Running and counting ---

@@ -25,8 +25,8 @@
 //! # Features
 //!
 //! `std` (default) lets the hash crates detect processor features where they need it for that; `alloc` brings all but [`hash`],
-//! [`chunk`] and the verification of proofs in [`merkle`]; `sha256` and `blake3` (default) are the hash functions, at least
-//! one. No feature changes a byte.
+//! [`chunk`] and the verification of proofs in [`merkle`]; `owned` keeps proofs in buffers of fixed capacity, for devices that
+//! receive them in pieces; `sha256` and `blake3` (default) are the hash functions, at least one. No feature changes a byte.
 //!
 //! # What it does not do
 //!

@@ -3,18 +3,22 @@
 //! answers of the certificate-transparency project; and what is altered is refused.
 #![cfg(all(feature = "alloc", feature = "sha256", feature = "blake3"))]
 
+#[allow(dead_code, reason = "each test uses what it needs of the second implementation")]
+mod naive;
+#[allow(dead_code, reason = "this test has other verifiers to compare with")]
+#[path = "naive/log.rs"]
+mod naive_log;
+
 use cascow_core::hash::HashKind;
 use cascow_core::merkle::log::{LogEntry, LogTree, TreeHead, verify_consistency, verify_inclusion};
 use cascow_core::merkle::{LogRoot, ProofError, ProveError};
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use naive::{Digest, KINDS};
+use naive_log::{consistency, inclusion, mth, path, subproof};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sha2::{Digest as _, Sha256};
-
-type Digest = [u8; 32];
-
-const KINDS: [HashKind; 2] = [HashKind::Sha256, HashKind::Blake3];
+use sha2::Sha256;
 
 const KIND: HashKind = HashKind::Sha256;
 
@@ -30,64 +34,6 @@ fn log<L: AsRef<[u8]>>(kind: HashKind, leaves: &[L]) -> LogTree {
     let mut log = LogTree::new(kind);
     log.extend(leaves);
     log
-}
-
-/// A second way to the hash functions, past the crate.
-fn hash(kind: HashKind, parts: &[&[u8]]) -> Digest {
-    let bytes = parts.concat();
-    match kind {
-        HashKind::Sha256 => Sha256::digest(&bytes).into(),
-        _ => blake3::hash(&bytes).into(),
-    }
-}
-
-/// `MTH(D_n)`, section 2.1.1.
-fn mth(kind: HashKind, d: &[Vec<u8>]) -> Digest {
-    match d.len() {
-        0 => hash(kind, &[]),
-        1 => hash(kind, &[&[0], &d[0]]),
-        n => {
-            let k = (0..).map(|power| 1 << power).take_while(|k| *k < n).last().unwrap();
-            hash(kind, &[&[1], &mth(kind, &d[..k]), &mth(kind, &d[k..])])
-        }
-    }
-}
-
-/// `PATH(m, D_n)`, section 2.1.3.1.
-fn path(kind: HashKind, m: usize, d: &[Vec<u8>]) -> Vec<Digest> {
-    if d.len() == 1 {
-        return Vec::new();
-    }
-    let k = (0..).map(|power| 1 << power).take_while(|k| *k < d.len()).last().unwrap();
-    if m < k {
-        [path(kind, m, &d[..k]), vec![mth(kind, &d[k..])]].concat()
-    } else {
-        [path(kind, m - k, &d[k..]), vec![mth(kind, &d[..k])]].concat()
-    }
-}
-
-/// `SUBPROOF(m, D_n, b)`, section 2.1.4.1.
-fn subproof(kind: HashKind, m: usize, d: &[Vec<u8>], b: bool) -> Vec<Digest> {
-    if m == d.len() {
-        return if b { Vec::new() } else { vec![mth(kind, d)] };
-    }
-    let k = (0..).map(|power| 1 << power).take_while(|k| *k < d.len()).last().unwrap();
-    if m <= k {
-        [subproof(kind, m, &d[..k], b), vec![mth(kind, &d[k..])]].concat()
-    } else {
-        [subproof(kind, m - k, &d[k..], false), vec![mth(kind, &d[..k])]].concat()
-    }
-}
-
-fn inclusion(kind: HashKind, index: u64, size: u64, leaf: &[u8], path: &[Digest]) -> Vec<u8> {
-    let len = u32::try_from(leaf.len()).unwrap().to_le_bytes();
-    let sizes = [index.to_le_bytes(), size.to_le_bytes()];
-    [b"CCLI", &[1, kind.id()][..], sizes.as_flattened(), &len, leaf, path.as_flattened()].concat()
-}
-
-fn consistency(kind: HashKind, old: u64, new: u64, path: &[Digest]) -> Vec<u8> {
-    let sizes = [old.to_le_bytes(), new.to_le_bytes()];
-    [b"CCLC", &[1, kind.id()][..], sizes.as_flattened(), path.as_flattened()].concat()
 }
 
 fn head(size: u64, root: Digest) -> TreeHead {

@@ -79,6 +79,7 @@ fn errors_of_proofs_say_what_was_expected_and_found() {
     assert_says(&Error::NotCanonical, &["canonical"]);
     assert_says(&Error::Trailing { bytes: 12 }, &["12 bytes"]);
     assert_says(&Error::Size { expected: 12, found: 34 }, &["12", "34"]);
+    assert_says(&Error::Slots { lent: 12 }, &["12"]);
     let (expected, found) = (StateRoot::from_bytes(ONE), StateRoot::from_bytes(TWO));
     assert_says(&ProofError::Root { expected, found }, &[ONES, TWOS]);
     assert_says(&ProveError::Value, &["value"]);

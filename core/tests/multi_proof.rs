@@ -3,6 +3,7 @@
 //! and verifier that share no code with the crate.
 #![cfg(all(feature = "alloc", feature = "sha256", feature = "blake3"))]
 
+#[allow(dead_code, reason = "each test uses what it needs of the second implementation")]
 mod naive;
 #[path = "naive/multi.rs"]
 mod naive_multi;
@@ -10,8 +11,9 @@ mod naive_multi;
 use std::collections::BTreeSet;
 
 use cascow_core::hash::HashKind;
+use cascow_core::merkle::multi::verify_many_in;
 use cascow_core::merkle::{
-    ProofError, ProveError, StateRoot, StateTrie, Statement, Statements, verify, verify_many,
+    ProofError, ProveError, Slot, StateRoot, StateTrie, Statement, Statements, verify, verify_many,
 };
 use naive::{Digest, KINDS, Map};
 use naive_multi::{End, MultiProof, Record};
@@ -361,6 +363,43 @@ fn keys_that_go_together_for_long_are_proved() {
         ] {
             let (proof, root) = prove(kind, &map, &keys);
             assert_eq!(agreed(&proof, &root).unwrap().len(), keys.len());
+        }
+    }
+}
+
+/// In too few slots it is refused for that alone; in enough, whatever was in them before, it says what it says in 256.
+#[test]
+fn a_proof_is_verified_in_as_many_slots_as_keys_wait_for_others_and_no_fewer() {
+    for kind in KINDS {
+        let map = squares(200);
+        let (other, other_root) = prove(kind, &squares(50), &digits(0..50));
+        for keys in [1, 2, 3, 10, 200] {
+            let (proof, root) = prove(kind, &map, &digits(0..keys));
+            let expected: Vec<_> = verify_many(&proof, &root).unwrap().collect();
+            let mut slots = [Slot::new(); 256];
+            let is_enough =
+                |lent: usize| match verify_many_in(&proof, &root, &mut vec![Slot::new(); lent]) {
+                    Ok(statements) => {
+                        assert_eq!(statements.collect::<Vec<_>>(), expected);
+                        true
+                    }
+                    Err(error) => {
+                        assert_eq!(error, ProofError::Slots { lent });
+                        false
+                    }
+                };
+            let needed = (0..256).find(|lent| is_enough(*lent)).unwrap();
+            assert!((needed..256).all(is_enough));
+            assert!(
+                needed < usize::try_from(keys).unwrap() && needed < 20,
+                "{needed} for {keys} keys"
+            );
+            assert_eq!(needed == 0, keys == 1);
+            verify_many_in(&other, &other_root, &mut slots).unwrap();
+            assert_eq!(
+                verify_many_in(&proof, &root, &mut slots).unwrap().collect::<Vec<_>>(),
+                expected
+            );
         }
     }
 }

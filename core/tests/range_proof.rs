@@ -3,6 +3,12 @@
 //! a naive prover that builds the whole tree and cuts it down.
 #![cfg(all(feature = "alloc", feature = "sha256", feature = "blake3"))]
 
+#[allow(dead_code, reason = "each test uses what it needs of the second implementation")]
+mod naive;
+#[allow(dead_code, reason = "this test makes proofs; what reads them is for others")]
+#[path = "naive/range.rs"]
+mod naive_range;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,18 +17,15 @@ use cascow_core::blob::{self, Blob, BlobError, BlobId, BlobIndex, BlobProblem};
 use cascow_core::chunk::chunks;
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::merkle::list::ListHasher;
-use cascow_core::merkle::range::{RangeError, verify_range};
-use cascow_core::merkle::{ListRoot, ProofError};
+use cascow_core::merkle::range::{RangeError, verify_range, verify_range_in};
+use cascow_core::merkle::{ListRoot, ProofError, Slot};
 use cascow_core::store::{MemoryStore, ObjectInfo, ObjectStore, Put, StoreError};
+use naive::{Digest, KINDS, hash};
+use naive_range::{Named, Proof, naive_proof};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use sha2::{Digest as _, Sha256};
-
-type Digest = [u8; 32];
-
-const KINDS: [HashKind; 2] = [HashKind::Sha256, HashKind::Blake3];
 const HEADER: usize = 20;
 
 fn random(seed: u64, len: usize) -> Vec<u8> {
@@ -39,23 +42,6 @@ fn cut(value: &[u8], range: &Range<u64>) -> Vec<u8> {
     value[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec()
 }
 
-/// A second way to the hash functions, past the crate.
-fn hash(kind: HashKind, parts: &[&[u8]]) -> Digest {
-    let bytes = parts.concat();
-    match kind {
-        HashKind::Sha256 => Sha256::digest(&bytes).into(),
-        _ => blake3::hash(&bytes).into(),
-    }
-}
-
-/// A chunk of a value as lists see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Named {
-    name: Digest,
-    offset: u64,
-    len: u32,
-}
-
 fn named(kind: HashKind, value: &[u8]) -> Vec<Named> {
     let mut offset = 0;
     let name = |chunk: &[u8]| {
@@ -64,108 +50,6 @@ fn named(kind: HashKind, value: &[u8]) -> Vec<Named> {
         Named { name: hash(kind, &[chunk]), offset: at, len: u32::try_from(chunk.len()).unwrap() }
     };
     chunks(value).map(name).collect()
-}
-
-/// A proof as a structure: any field may be forged before it is encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Proof {
-    kind: HashKind,
-    offset: u64,
-    left: Vec<(Digest, u8)>,
-    chunks: Vec<(Digest, u32, u8)>,
-    right: Vec<(Digest, u8)>,
-}
-
-impl Proof {
-    fn encode(&self) -> Vec<u8> {
-        let mut out = [b"CCBR", &[1, self.kind.id()][..], &self.offset.to_le_bytes()].concat();
-        out.push(u8::try_from(self.left.len()).unwrap());
-        out.extend(u32::try_from(self.chunks.len()).unwrap().to_le_bytes());
-        out.push(u8::try_from(self.right.len()).unwrap());
-        let put = |out: &mut Vec<u8>, (digest, joins): &(Digest, u8)| {
-            out.extend([&digest[..], &[*joins]].concat());
-        };
-        self.left.iter().for_each(|end| put(&mut out, end));
-        for (name, len, joins) in &self.chunks {
-            out.extend([&name[..], &len.to_le_bytes(), &[*joins]].concat());
-        }
-        self.right.iter().for_each(|end| put(&mut out, end));
-        out
-    }
-}
-
-/// The whole tree, word by word from RFC 9162, section 2.1.1.
-enum Tree {
-    Leaf(Named),
-    Node(Digest, Box<Tree>, Box<Tree>),
-}
-
-impl Tree {
-    fn new(kind: HashKind, leaves: &[Named]) -> Self {
-        if let [leaf] = leaves {
-            return Self::Leaf(leaf.clone());
-        }
-        let k = (0..).map(|power| 1 << power).take_while(|k| *k < leaves.len()).last().unwrap();
-        let (left, right) = (Self::new(kind, &leaves[..k]), Self::new(kind, &leaves[k..]));
-        let digest = hash(kind, &[&[1], &left.digest(kind), &right.digest(kind)]);
-        Self::Node(digest, left.into(), right.into())
-    }
-
-    fn digest(&self, kind: HashKind) -> Digest {
-        match self {
-            Self::Leaf(Named { name, offset, len }) => {
-                hash(kind, &[&[0], name, &offset.to_le_bytes(), &len.to_le_bytes()])
-            }
-            Self::Node(digest, ..) => *digest,
-        }
-    }
-
-    fn touches(&self, range: &Range<u64>) -> bool {
-        match self {
-            Self::Leaf(Named { offset, len, .. }) => {
-                (*offset..offset + u64::from(*len)).any(|byte| range.contains(&byte))
-            }
-            Self::Node(_, left, right) => left.touches(range) || right.touches(range),
-        }
-    }
-
-    fn first_offset(&self) -> u64 {
-        match self {
-            Self::Leaf(leaf) => leaf.offset,
-            Self::Node(_, left, _) => left.first_offset(),
-        }
-    }
-
-    /// Adds what is left of the tree when what does not touch the range is cut off; `joins` nodes end with it.
-    fn cut_down(&self, range: &Range<u64>, joins: u8, proof: &mut Proof) {
-        match self {
-            _ if !self.touches(range) => {
-                let end = (self.digest(proof.kind), joins);
-                if self.first_offset() < range.start {
-                    proof.left.push(end);
-                } else {
-                    proof.right.push(end);
-                }
-            }
-            Self::Leaf(Named { name, offset, len }) => {
-                if proof.chunks.is_empty() {
-                    proof.offset = *offset;
-                }
-                proof.chunks.push((*name, *len, joins));
-            }
-            Self::Node(_, left, right) => {
-                left.cut_down(range, 0, proof);
-                right.cut_down(range, joins + 1, proof);
-            }
-        }
-    }
-}
-
-fn naive_proof(kind: HashKind, leaves: &[Named], range: &Range<u64>) -> Proof {
-    let mut proof =
-        Proof { kind, offset: 0, left: Vec::new(), chunks: Vec::new(), right: Vec::new() };
-    Tree::new(kind, leaves).cut_down(range, 0, &mut proof);
-    proof
 }
 
 fn written(kind: HashKind, value: &[u8]) -> (MemoryStore, Blob, ListRoot) {
@@ -541,6 +425,31 @@ fn ends_that_wait_without_end_are_refused() {
     };
     let error = verify_range(&proof.encode(), &ListRoot::from_bytes([0; 32]), 0..1).unwrap_err();
     assert_eq!(error, RangeError::Proof(ProofError::NotCanonical));
+}
+
+/// In too few slots a proof is refused for that alone; in a slot for each level and one it is accepted.
+#[test]
+fn a_proof_is_verified_in_a_slot_for_each_level_and_one() {
+    let value = random(9, 400_000);
+    let (store, blob, root) = written(HashKind::Sha256, &value);
+    let levels = named(HashKind::Sha256, &value).len().next_power_of_two().ilog2();
+    let enough = usize::try_from(levels).unwrap() + 1;
+    let mut most = 0;
+    for start in (0..399_000).step_by(20_000) {
+        let range = start..start + 1_000;
+        let proof = blob::prove_range(&store, &blob, range.clone()).unwrap();
+        let needed = (0..100).find(|lent| {
+            match verify_range_in(&proof, &root, range.clone(), &mut vec![Slot::new(); *lent]) {
+                Ok(_) => true,
+                Err(error) => {
+                    assert_eq!(error, RangeError::Proof(ProofError::Slots { lent: *lent }));
+                    false
+                }
+            }
+        });
+        most = most.max(needed.unwrap());
+    }
+    assert!(2 < most && most <= enough, "{most} of {enough}");
 }
 
 /// A store that counts how many objects are read.

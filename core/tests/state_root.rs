@@ -2,6 +2,7 @@
 //! The root of a state against a naive second implementation, against its history, and against fixed vectors.
 #![cfg(all(feature = "alloc", feature = "sha256", feature = "blake3"))]
 
+#[allow(dead_code, reason = "each test uses what it needs of the second implementation")]
 mod naive;
 
 use cascow_core::hash::HashKind;

@@ -30,7 +30,10 @@ macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(
+            any(feature = "alloc", feature = "owned"),
+            derive(serde::Serialize, serde::Deserialize)
+        )]
         pub struct $name([u8; $crate::hash::HASH_LEN]);
 
         impl $name {
@@ -235,7 +238,7 @@ impl HashKind {
     pub fn hasher(self) -> Hasher {
         Hasher(match self {
             #[cfg(feature = "sha256")]
-            Self::Sha256 => State::Sha256(sha2::Digest::new()),
+            Self::Sha256 => State::Sha256(sha256::Hasher::new()),
             #[cfg(feature = "blake3")]
             Self::Blake3 => State::Blake3(blake3::Hasher::new()),
         })
@@ -245,17 +248,30 @@ impl HashKind {
     ///
     /// Fastest for 119 bytes or less whose parts' lengths the caller knows while compiling, as most preimages are: little is
     /// added to what SHA-256's compressions take by themselves.
-    #[inline]
+    ///
+    /// Without `alloc`, where code and stack are scarce and time is not, everything is hashed in one way.
+    #[cfg_attr(feature = "alloc", inline)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn digest(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
+        #[cfg(not(feature = "alloc"))]
+        #[allow(irrefutable_let_patterns, reason = "SHA-256 may be the only hash function")]
+        #[cfg(feature = "sha256")]
+        if let Self::Sha256 = self {
+            return sha256::digest_small(parts);
+        }
         let len = parts.iter().fold(0, |len: usize, part| len.saturating_add(part.len()));
         if len > SHORT_LEN {
             return self.digest_long(parts);
         }
         let mut joined = [0; SHORT_BUFFER_LEN];
-        let mut end = 0;
+        let mut rest = &mut joined[..];
         for part in parts {
-            joined[end..end + part.len()].copy_from_slice(part);
-            end += part.len();
+            // It has room, as was just asked; said so that a verifier is built without a way to panic.
+            let Some((here, after)) = rest.split_at_mut_checked(part.len()) else {
+                return self.digest_long(parts);
+            };
+            here.copy_from_slice(part);
+            rest = after;
         }
         match self {
             #[cfg(feature = "sha256")]
@@ -282,7 +298,7 @@ impl HashKind {
     }
 
     /// Apart, so that the hasher's code is not copied to wherever a short preimage is hashed.
-    #[inline(never)]
+    #[cfg_attr(feature = "alloc", inline(never))]
     fn digest_long(self, parts: &[&[u8]]) -> [u8; HASH_LEN] {
         let mut hasher = self.hasher();
         for part in parts {
@@ -306,7 +322,7 @@ pub struct Hasher(State);
 )]
 enum State {
     #[cfg(feature = "sha256")]
-    Sha256(sha2::Sha256),
+    Sha256(sha256::Hasher),
     #[cfg(feature = "blake3")]
     Blake3(blake3::Hasher),
 }
@@ -322,7 +338,7 @@ impl Hasher {
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             #[cfg(feature = "sha256")]
-            State::Sha256(state) => sha2::Digest::update(state, bytes),
+            State::Sha256(state) => state.update(bytes),
             #[cfg(feature = "blake3")]
             State::Blake3(state) => {
                 state.update(bytes);
@@ -333,8 +349,10 @@ impl Hasher {
     /// The name of all the bytes so far.
     pub fn finish(self) -> ContentHash {
         ContentHash(match self.0 {
-            #[cfg(feature = "sha256")]
-            State::Sha256(state) => sha2::Digest::finalize(state).into(),
+            #[cfg(all(feature = "sha256", feature = "alloc"))]
+            State::Sha256(state) => state.finish(),
+            #[cfg(all(feature = "sha256", not(feature = "alloc")))]
+            State::Sha256(mut state) => state.finish(),
             #[cfg(feature = "blake3")]
             State::Blake3(state) => state.finalize().into(),
         })

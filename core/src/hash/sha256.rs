@@ -2,13 +2,19 @@
 //! SHA-256 by whole blocks, where the `sha2` crate's hasher would lose time to its buffer or to waiting for itself.
 //!
 //! Guarantees the digests of FIPS 180-4. The compression function is the crate's; what stands here is the initial state, the
-//! padding, and the order in which blocks are compressed. Inputs whose bytes arrive in pieces are [`super::Hasher`]'s.
+//! padding, and the order in which blocks are compressed. Inputs whose bytes arrive in pieces are [`Hasher`]'s: the crate's own,
+//! or without `alloc` a smaller one.
 
 use core::slice;
 
 use sha2::block_api::compress256;
 
 use super::{HASH_LEN, SHORT_BUFFER_LEN};
+
+#[cfg(feature = "alloc")]
+pub(super) use buffered::Hasher;
+#[cfg(not(feature = "alloc"))]
+pub(super) use small::{Hasher, digest_pair, digest_small};
 
 type State = [u32; 8];
 type Block = [u8; BLOCK_LEN];
@@ -43,6 +49,7 @@ pub(super) fn digest_short(mut input: [u8; SHORT_BUFFER_LEN], len: usize) -> [u8
 ///
 /// The blocks are put together in registers, sixteen bytes at a time: bytes that were written to memory in other pieces than they
 /// are read back in would be waited for, as long as a quarter of a compression.
+#[cfg(feature = "alloc")]
 #[inline(always)]
 pub(super) fn digest_pair(
     tag: u8,
@@ -136,12 +143,18 @@ impl<'a> Lane<'a> {
 /// them (FIPS 180-4, section 5.1.1). `end` is at most [`super::SHORT_LEN`].
 #[inline(always)]
 fn pad(padded: &mut [u8; SHORT_BUFFER_LEN], end: usize, len: u64) -> &[Block] {
-    let blocks = (end + PADDING_LEN).div_ceil(BLOCK_LEN);
-    padded[end] = 0x80;
     // FIPS 180-4 hashes fewer than 2^64 bits; slices are shorter.
     let bits = len.wrapping_mul(8).to_be_bytes();
-    padded[blocks * BLOCK_LEN - bits.len()..][..bits.len()].copy_from_slice(&bits);
-    &padded.as_chunks().0[..blocks]
+    if let Some(mark) = padded.get_mut(end) {
+        *mark = 0x80;
+    }
+    let count = if end + PADDING_LEN <= BLOCK_LEN { 1 } else { 2 };
+    // Whatever `end` is, there are two blocks, and each has room for the length: nothing here can panic.
+    let blocks = padded.as_chunks_mut::<BLOCK_LEN>().0.get_mut(..count).unwrap_or_default();
+    if let Some(place) = blocks.last_mut().and_then(|last| last.last_chunk_mut()) {
+        *place = bits;
+    }
+    blocks
 }
 
 fn digest(state: &State) -> [u8; HASH_LEN] {
@@ -150,4 +163,107 @@ fn digest(state: &State) -> [u8; HASH_LEN] {
         *bytes = word.to_be_bytes();
     }
     digest
+}
+
+/// The crate's hasher.
+#[cfg(feature = "alloc")]
+mod buffered {
+    use sha2::Digest as _;
+
+    use super::HASH_LEN;
+
+    #[derive(Clone)]
+    pub(in super::super) struct Hasher(sha2::Sha256);
+
+    impl Hasher {
+        pub(in super::super) fn new() -> Self {
+            Self(sha2::Sha256::new())
+        }
+
+        pub(in super::super) fn update(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        pub(in super::super) fn finish(self) -> [u8; HASH_LEN] {
+            self.0.finalize().into()
+        }
+    }
+}
+
+/// One block and the state: half of the crate's code, and half of the stack of a preimage that is joined first.
+#[cfg(not(feature = "alloc"))]
+mod small {
+    use core::slice;
+
+    use super::{BLOCK_LEN, Block, HASH_LEN, INITIAL, State, compress256, digest};
+
+    /// The digest of the parts, one after the other.
+    pub(in super::super) fn digest_small(parts: &[&[u8]]) -> [u8; HASH_LEN] {
+        let mut hasher = Hasher::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        hasher.finish()
+    }
+
+    /// The digest of a tag and two digests: as of parts, but with less stack.
+    #[inline(never)]
+    pub(in super::super) fn digest_pair(
+        tag: u8,
+        left: &[u8; HASH_LEN],
+        right: &[u8; HASH_LEN],
+    ) -> [u8; HASH_LEN] {
+        let mut hasher = Hasher::new();
+        hasher.put(tag);
+        hasher.update(left);
+        hasher.update(right);
+        hasher.finish()
+    }
+
+    #[derive(Clone)]
+    pub(in super::super) struct Hasher {
+        state: State,
+        block: Block,
+        /// Bytes so far; what is more than whole blocks stands in the block.
+        len: u64,
+    }
+
+    impl Hasher {
+        pub(in super::super) const fn new() -> Self {
+            Self { state: INITIAL, block: [0; BLOCK_LEN], len: 0 }
+        }
+
+        pub(in super::super) fn update(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.put(*byte);
+            }
+        }
+
+        /// Bytes in the block.
+        fn used(&self) -> usize {
+            // The remainder is less than 64.
+            usize::try_from(self.len % BLOCK_LEN as u64).unwrap_or(0)
+        }
+
+        #[inline(never)]
+        fn put(&mut self, byte: u8) {
+            let used = self.used();
+            if let Some(place) = self.block.get_mut(used) {
+                *place = byte;
+            }
+            self.len = self.len.wrapping_add(1);
+            if self.used() == 0 {
+                compress256(&mut self.state, slice::from_ref(&self.block));
+            }
+        }
+
+        /// FIPS 180-4, section 5.1.1, where inputs are of fewer than 2^64 bits.
+        pub(in super::super) fn finish(&mut self) -> [u8; HASH_LEN] {
+            let bits = self.len.wrapping_mul(8).to_be_bytes();
+            self.put(0x80);
+            while self.used() != BLOCK_LEN - bits.len() {
+                self.put(0);
+            }
+            bits.into_iter().for_each(|byte| self.put(byte));
+            digest(&self.state)
+        }
+    }
 }

@@ -166,7 +166,7 @@ impl IncrementalTrie {
             [] => Half::EMPTY,
             [(number, entry)] => Half {
                 link: Link::entry(*number),
-                digest: state::leaf(self.kind, &entry.key, &entry.value),
+                digest: state::leaf(self.kind, entry.key.as_bytes(), entry.value.as_bytes()),
             },
             _ => {
                 let node = self.free_node();
@@ -224,7 +224,7 @@ impl IncrementalTrie {
             Some(_) => {}
             None => self.len += 1,
         }
-        let digest = state::leaf(self.kind, &entry.key, &entry.value);
+        let digest = state::leaf(self.kind, entry.key.as_bytes(), entry.value.as_bytes());
         let mut position = Position { node: None, side: 0 };
         for depth in 0.. {
             let link = self.link(position);

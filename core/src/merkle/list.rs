@@ -52,7 +52,7 @@ impl ListHasher {
 
     /// Appends the value's next chunk. Two hashes on average.
     pub fn push(&mut self, chunk: &ContentHash, len: u32) {
-        let leaf = leaf(self.kind, chunk, self.len, len);
+        let leaf = leaf(self.kind, chunk.as_bytes(), self.len, len);
         self.peaks.push(leaf, |left, right| rfc9162::node(self.kind, left, right));
         self.len = self.len.saturating_add(u64::from(len));
     }
@@ -65,8 +65,8 @@ impl ListHasher {
 }
 
 /// The leaf of a chunk that begins at `offset` in its value.
-pub(super) fn leaf(kind: HashKind, chunk: &ContentHash, offset: u64, len: u32) -> Digest {
-    rfc9162::leaf(kind, [chunk.as_bytes(), &offset.to_le_bytes(), &len.to_le_bytes()])
+pub(super) fn leaf(kind: HashKind, chunk: &Digest, offset: u64, len: u32) -> Digest {
+    rfc9162::leaf_of_parts(kind, [chunk, &offset.to_le_bytes(), &len.to_le_bytes()])
 }
 
 #[cfg(all(test, feature = "std", feature = "sha256"))]

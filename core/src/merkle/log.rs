@@ -38,7 +38,7 @@
 //! of one with the index of the other is a proof of the other, and true.
 
 use super::LogRoot;
-use super::proof::{Input, ProofError};
+use super::proof::{Fault, Input, ProofError};
 use super::rfc9162::{self, Ascent, Digest};
 use crate::hash::HashKind;
 
@@ -87,12 +87,19 @@ pub fn verify_inclusion<'a>(
     proof: &'a [u8],
     head: &TreeHead,
 ) -> Result<LogEntry<'a>, ProofError<LogRoot>> {
+    let (entry, size, root) = read_inclusion(proof)?;
+    check(head, size, &root)?;
+    Ok(entry)
+}
+
+/// What the proof says, and of which log.
+fn read_inclusion(proof: &[u8]) -> Result<(LogEntry<'_>, u64, Digest), Fault> {
     let (mut input, kind) = Input::open(proof, MAGIC_INCLUSION)?;
     let (index, size) = (input.u64()?, input.u64()?);
     let leaf = input.prefixed()?;
     let last = size.checked_sub(1).filter(|last| index <= *last);
-    let mut ascent = Ascent::new(index, last.ok_or(ProofError::NotCanonical)?);
-    let mut root = rfc9162::leaf(kind, [leaf]);
+    let mut ascent = Ascent::new(index, last.ok_or(Fault::NotCanonical)?);
+    let mut root = rfc9162::leaf(kind, leaf);
     while let Some(is_left) = ascent.step() {
         let sibling = input.array()?;
         root = if is_left {
@@ -102,8 +109,7 @@ pub fn verify_inclusion<'a>(
         };
     }
     input.finish()?;
-    check(head, size, &root)?;
-    Ok(LogEntry { kind, index, leaf })
+    Ok((LogEntry { kind, index, leaf }, size, root))
 }
 
 /// Verifies that one log is the beginning of another: RFC 9162, section 2.1.4.2. Borrows the proof, allocates nothing, at most
@@ -132,15 +138,22 @@ pub fn verify_consistency(
     old: &TreeHead,
     new: &TreeHead,
 ) -> Result<(), ProofError<LogRoot>> {
+    let [(first, first_root), (second, second_root)] = read_consistency(proof, &old.root)?;
+    check(old, first, &first_root)?;
+    check(new, second, &second_root)
+}
+
+/// The logs that the proof leads to from the old one's root, if that is perfect; else whatever that is.
+fn read_consistency(proof: &[u8], old: &LogRoot) -> Result<[(u64, Digest); 2], Fault> {
     let (mut input, kind) = Input::open(proof, MAGIC_CONSISTENCY)?;
     let (first, second) = (input.u64()?, input.u64()?);
     if first == 0 || first >= second {
-        return Err(ProofError::NotCanonical);
+        return Err(Fault::NotCanonical);
     }
     let mut ascent = Ascent::new(first - 1, second - 1);
     ascent.up((first - 1).trailing_ones());
     // The old log is a perfect tree exactly if its size is a power of two; then it is where the way begins.
-    let start = if first.is_power_of_two() { old.root.as_bytes() } else { input.array()? };
+    let start = if first.is_power_of_two() { old.as_bytes() } else { input.array()? };
     let (mut first_root, mut second_root) = (*start, *start);
     while let Some(is_left) = ascent.step() {
         let sibling = input.array()?;
@@ -152,8 +165,7 @@ pub fn verify_consistency(
         }
     }
     input.finish()?;
-    check(old, first, &first_root)?;
-    check(new, second, &second_root)
+    Ok([(first, first_root), (second, second_root)])
 }
 
 fn check(head: &TreeHead, size: u64, root: &Digest) -> Result<(), ProofError<LogRoot>> {
@@ -191,7 +203,7 @@ mod tree {
     impl<L: AsRef<[u8]>> Extend<L> for LogTree {
         fn extend<T: IntoIterator<Item = L>>(&mut self, leaves: T) {
             let kind = self.kind;
-            let leaves = leaves.into_iter().map(|leaf| rfc9162::leaf(kind, [leaf.as_ref()]));
+            let leaves = leaves.into_iter().map(|leaf| rfc9162::leaf(kind, leaf.as_ref()));
             self.leaves.extend(leaves);
         }
     }
@@ -258,7 +270,7 @@ mod tree {
             let leaves = self.first(size)?;
             let at = usize::try_from(index).map_err(|_| ProveError::Size)?;
             let found = leaves.get(at).ok_or(ProveError::Size)?;
-            if *found != rfc9162::leaf(self.kind, [leaf]) {
+            if *found != rfc9162::leaf(self.kind, leaf) {
                 return Err(ProveError::Value);
             }
             let mut proof = begin(MAGIC_INCLUSION, self.kind);

@@ -31,13 +31,17 @@
 //! list is also a log of its leaves: what a root of such a tree is about follows from where it is trusted, so [`ListRoot`] and
 //! [`LogRoot`] are two types.
 //!
-//! Verifying stands on [`crate::hash`] alone and needs no allocator; building roots and proofs needs `alloc`.
+//! Verifying stands on [`crate::hash`] alone, needs no allocator and has no way to panic; building roots and proofs needs `alloc`.
+//! With the feature `owned`, devices receive proofs in pieces and keep statements, in buffers of fixed capacity: `owned`.
+//! `PROOFS.md`, beside this crate's manifest, has all that a verifier in another language needs.
 
 #[cfg(feature = "alloc")]
 mod incremental;
 pub mod list;
 pub mod log;
 pub mod multi;
+#[cfg(feature = "owned")]
+pub mod owned;
 mod proof;
 #[cfg(feature = "alloc")]
 mod prove;
@@ -60,7 +64,29 @@ pub use prove::ProveError;
 pub use trie::StateTrie;
 pub use verify::{Statement, verify};
 
-use crate::hash::digest;
+use crate::hash::{HASH_LEN, digest};
+
+/// Room for one digest that a verifier keeps while it works. Who has little memory lends as many as a proof can need:
+/// [`verify_many_in`](multi::verify_many_in), [`verify_range_in`](range::verify_range_in). What was in it does not matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    digest: [u8; HASH_LEN],
+    /// What the verifier knows of the digest besides: one byte, so that slots lie without gaps.
+    note: u8,
+}
+
+impl Slot {
+    /// An empty slot.
+    pub const fn new() -> Self {
+        Self { digest: [0; HASH_LEN], note: 0 }
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 digest! {
     /// The commitment to a whole state: equal for equal states, however they came about; different for different ones.

@@ -41,6 +41,12 @@ pub enum ProofError<R = StateRoot> {
         /// How many.
         bytes: usize,
     },
+    /// The verifier was lent too few [`Slot`](super::Slot)s for this proof: it may be right. Only of
+    /// [`verify_many_in`](super::multi::verify_many_in) and [`verify_range_in`](super::range::verify_range_in).
+    Slots {
+        /// How many it was lent.
+        lent: usize,
+    },
     /// The proof is about a log of another size.
     Size {
         /// Number of leaves in the log it was to be verified with.
@@ -70,6 +76,9 @@ impl<R: fmt::Display> fmt::Display for ProofError<R> {
             }
             Self::NotCanonical => f.write_str("proof is not in its one canonical encoding"),
             Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the proof"),
+            Self::Slots { lent } => {
+                write!(f, "proof needs room for more digests than the {lent} lent to its verifier")
+            }
             Self::Size { expected, found } => {
                 write!(f, "proof is about a log of {found} leaves, not of {expected}")
             }
@@ -82,12 +91,31 @@ impl<R: fmt::Display> fmt::Display for ProofError<R> {
 
 impl<R: fmt::Debug + fmt::Display> core::error::Error for ProofError<R> {}
 
-/// The input ended within a field.
-pub(super) struct Truncated;
+/// Why bytes are no proof, whatever root they were to be verified with: what readers give. Eight bytes, where a [`ProofError`] has
+/// two roots: a verifier's stack would otherwise hold one for each call that can fail.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Truncated,
+    Magic,
+    Version(u8),
+    HashKind(u8),
+    NotCanonical,
+    Trailing(usize),
+    Slots(usize),
+}
 
-impl<R> From<Truncated> for ProofError<R> {
-    fn from(_: Truncated) -> Self {
-        Self::Truncated
+impl<R> From<Fault> for ProofError<R> {
+    #[inline(never)]
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Truncated => Self::Truncated,
+            Fault::Magic => Self::Magic,
+            Fault::Version(found) => Self::Version { found },
+            Fault::HashKind(found) => Self::HashKind { found },
+            Fault::NotCanonical => Self::NotCanonical,
+            Fault::Trailing(bytes) => Self::Trailing { bytes },
+            Fault::Slots(lent) => Self::Slots { lent },
+        }
     }
 }
 
@@ -97,55 +125,51 @@ pub(super) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
     /// Reads the beginning that all proofs have.
-    pub(super) fn open<R>(
-        proof: &'a [u8],
-        magic: [u8; 4],
-    ) -> Result<(Self, HashKind), ProofError<R>> {
+    pub(super) fn open(proof: &'a [u8], magic: [u8; 4]) -> Result<(Self, HashKind), Fault> {
         let mut input = Self(proof);
         if *input.array()? != magic {
-            return Err(ProofError::Magic);
+            return Err(Fault::Magic);
         }
         let [version, kind] = *input.array()?;
         if version != VERSION {
-            return Err(ProofError::Version { found: version });
+            return Err(Fault::Version(version));
         }
-        let kind =
-            HashKind::from_id(kind).map_err(|error| ProofError::HashKind { found: error.id })?;
+        let kind = HashKind::from_id(kind).map_err(|error| Fault::HashKind(error.id))?;
         Ok((input, kind))
     }
 
     /// Refuses what follows a proof.
-    pub(super) fn finish<R>(self) -> Result<(), ProofError<R>> {
+    pub(super) fn finish(self) -> Result<(), Fault> {
         match self.0.len() {
             0 => Ok(()),
-            bytes => Err(ProofError::Trailing { bytes }),
+            bytes => Err(Fault::Trailing(bytes)),
         }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], Truncated> {
-        let (array, rest) = self.0.split_first_chunk().ok_or(Truncated)?;
+    pub(super) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], Fault> {
+        let (array, rest) = self.0.split_first_chunk().ok_or(Fault::Truncated)?;
         self.0 = rest;
         Ok(array)
     }
 
-    pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Truncated> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Truncated)?;
+    pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Fault> {
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Fault::Truncated)?;
         self.0 = rest;
         Ok(bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Truncated> {
+    pub(super) fn u32(&mut self) -> Result<u32, Fault> {
         self.array().copied().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Truncated> {
+    pub(super) fn u64(&mut self) -> Result<u64, Fault> {
         self.array().copied().map(u64::from_le_bytes)
     }
 
     /// Bytes behind their length in four bytes.
-    pub(super) fn prefixed(&mut self) -> Result<&'a [u8], Truncated> {
+    pub(super) fn prefixed(&mut self) -> Result<&'a [u8], Fault> {
         let len = self.u32()?;
-        self.bytes(usize::try_from(len).map_err(|_| Truncated)?)
+        self.bytes(usize::try_from(len).map_err(|_| Fault::Truncated)?)
     }
 }
 
@@ -157,7 +181,7 @@ pub(super) fn seal(digest: &KeyDigest) -> &[u8; SEAL_LEN] {
 
 /// Siblings along a way through the trie, the empty ones left out: their number in two bytes; a bit for each, from the lowest
 /// of the first byte and the topmost sibling, set if it is not empty; and those, the deepest first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Path<'a> {
     levels: usize,
     marks: &'a [u8],
@@ -165,21 +189,21 @@ pub(super) struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    pub(super) fn read(input: &mut Input<'a>) -> Result<Self, ProofError> {
+    pub(super) fn read(input: &mut Input<'a>) -> Result<Self, Fault> {
         let levels = usize::from(u16::from_le_bytes(*input.array()?));
         if levels > MAX_DEPTH {
-            return Err(ProofError::NotCanonical);
+            return Err(Fault::NotCanonical);
         }
         let marks = input.bytes(levels.div_ceil(8))?;
         let used = levels % 8;
         if used != 0 && marks.last().is_some_and(|last| last >> used != 0) {
-            return Err(ProofError::NotCanonical);
+            return Err(Fault::NotCanonical);
         }
         let count: u32 = marks.iter().map(|byte| byte.count_ones()).sum();
-        let count = usize::try_from(count).map_err(|_| ProofError::NotCanonical)?;
+        let count = usize::try_from(count).map_err(|_| Fault::NotCanonical)?;
         let (siblings, _) = input.bytes(count * HASH_LEN)?.as_chunks();
         if siblings.contains(&EMPTY) {
-            return Err(ProofError::NotCanonical);
+            return Err(Fault::NotCanonical);
         }
         Ok(Self { levels, marks, siblings })
     }
@@ -193,7 +217,8 @@ impl<'a> Path<'a> {
     pub(super) fn upwards(self) -> impl Iterator<Item = (usize, Option<&'a Subtree>)> {
         let mut siblings = self.siblings.iter();
         (0..self.levels).rev().map(move |level| {
-            let is_marked = self.marks[level / 8] & (1 << (level % 8)) != 0;
+            let is_marked = |marks: &u8| marks & (1 << (level % 8)) != 0;
+            let is_marked = self.marks.get(level / 8).is_some_and(is_marked);
             (level, if is_marked { siblings.next() } else { None })
         })
     }

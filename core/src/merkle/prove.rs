@@ -96,14 +96,14 @@ pub(super) fn prove(
         node = ours;
     };
     siblings.reverse();
-    let terminal = match (found, value) {
+    let terminal = match (&found, value) {
         (Some(leaf), Some(value))
             if leaf.key == digest && leaf.value == state::value_digest(kind, value) =>
         {
             Terminal::Present { value }
         }
         (Some(leaf), None) if leaf.key != digest => {
-            Terminal::Other { key: leaf.key, value: leaf.value }
+            Terminal::Other { key: leaf.key.as_bytes(), value: leaf.value.as_bytes() }
         }
         (None, None) => Terminal::Empty,
         _ => return Err(ProveError::Value),
@@ -147,7 +147,7 @@ fn answer<'a, T: Trie>(
     node: T::Node,
     depth: usize,
     questions: &[Question<'a>],
-    answers: &mut Vec<Record<'a, Vec<Subtree>>>,
+    answers: &mut Vec<Record<'a, Vec<Subtree>, Leaf>>,
 ) -> Result<(), ProveError> {
     let (left, right) = match trie.shape(node, depth) {
         Shape::Empty => return end(trie.kind(), None, questions, answers),
@@ -181,7 +181,7 @@ fn end<'a>(
     kind: HashKind,
     leaf: Option<Leaf>,
     questions: &[Question<'a>],
-    answers: &mut Vec<Record<'a, Vec<Subtree>>>,
+    answers: &mut Vec<Record<'a, Vec<Subtree>, Leaf>>,
 ) -> Result<(), ProveError> {
     let is_leaf = |question: &Question<'_>| leaf.is_some_and(|leaf| leaf.key == question.digest);
     let is_leaf_asked = questions.iter().any(is_leaf);
@@ -195,9 +195,7 @@ fn end<'a>(
                 Claim::Present { value }
             }
             (Some(_), None) if !is_leaf(question) && is_leaf_asked => Claim::Neighbour,
-            (Some(Leaf { key, value }), None) if !is_leaf(question) => {
-                Claim::Other((index == 0).then_some((key, value)))
-            }
+            (Some(leaf), None) if !is_leaf(question) => Claim::Other((index == 0).then_some(leaf)),
             _ => return Err(ProveError::Value),
         };
         let path = (index == 0).then(Vec::new);

@@ -37,15 +37,18 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::proof::{Input, ProofError, Truncated};
+use super::proof::{Fault, Input, ProofError};
 use super::rfc9162::{self, Digest};
-use super::{ListRoot, list};
+use super::{ListRoot, Slot, list};
 use crate::hash::{ContentHash, HashKind};
 
 const MAGIC: [u8; 4] = *b"CCBR";
 
 /// Subtrees that can wait to be joined, at most: one on each level of a list of 2^64 chunks, and the one at hand.
 const MAX_WAITING: usize = 65;
+
+/// What a slot notes of a subtree that is there as a digest alone.
+const BARE: u8 = 1;
 
 /// Why bytes are not accepted as those of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +130,7 @@ pub struct RangeReader<'a> {
 }
 
 /// Verifies a proof that the chunks which `range` touches, and no others, are those that it names. Borrows the proof, allocates
-/// nothing; two hashes a chunk and one a sibling, 2.2 KiB on the stack.
+/// nothing; two hashes a chunk and one a sibling, 2.2 KiB on the stack; [`verify_range_in`] asks for less.
 ///
 /// ```
 /// # #[cfg(all(feature = "alloc", feature = "sha256"))] {
@@ -159,10 +162,45 @@ pub fn verify_range<'a>(
     root: &ListRoot,
     range: Range<u64>,
 ) -> Result<RangeReader<'a>, RangeError> {
+    verify_range_in(proof, root, range, &mut [Slot::new(); MAX_WAITING])
+}
+
+/// [`verify_range`] in memory that the caller lends: a slot for each level of the value's list, and one. The list of n chunks has
+/// log2(n) levels, rounded up: 16 slots, half a KiB, do for 32,768 chunks, which are 100 MiB or more; 65 always do.
+///
+/// ```
+/// # #[cfg(all(feature = "alloc", feature = "sha256"))] {
+/// # use cascow_core::blob::{self, BlobId};
+/// # use cascow_core::hash::HashKind;
+/// # use cascow_core::merkle::range::verify_range_in;
+/// # use cascow_core::merkle::Slot;
+/// # use cascow_core::store::MemoryStore;
+/// let value = [7; 20_000]; // three chunks: two levels
+/// let store = MemoryStore::new(HashKind::Sha256);
+/// let (blob, _) = blob::write(&store, &value).unwrap();
+/// let proof = blob::prove_range(&store, &blob, 10_000..20_000).unwrap();
+/// # let BlobId::List { root, .. } = blob.id else { unreachable!("a long value") };
+/// assert!(verify_range_in(&proof, &root, 10_000..20_000, &mut [Slot::new(); 3]).is_ok());
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ProofError::Slots`] if the proof needs more; else those of [`verify_range`].
+pub fn verify_range_in<'a>(
+    proof: &'a [u8],
+    root: &ListRoot,
+    range: Range<u64>,
+    slots: &mut [Slot],
+) -> Result<RangeReader<'a>, RangeError> {
     if range.is_empty() {
         return Err(RangeError::Empty);
     }
-    let Named { kind, ends, chunks, first, last, end } = read(proof, root)?;
+    let mut found = ListRoot::from_bytes([0; 32]);
+    let named = read(proof, slots, &mut found).map_err(ProofError::from)?;
+    if found != *root {
+        return Err(RangeError::Proof(ProofError::Root { expected: *root, found }));
+    }
+    let Named { kind, ends, chunks, first, last, end } = named;
     if !first.contains(&range.start) || range.end <= last || range.end > end {
         return Err(RangeError::Range { start: first.start, end });
     }
@@ -182,17 +220,18 @@ struct Named<'a> {
     end: u64,
 }
 
-fn read<'a>(proof: &'a [u8], root: &ListRoot) -> Result<Named<'a>, ProofError<ListRoot>> {
+/// What the proof names, and the root that it leads to.
+fn read<'a>(proof: &'a [u8], slots: &mut [Slot], found: &mut ListRoot) -> Result<Named<'a>, Fault> {
     let (mut input, kind) = Input::open(proof, MAGIC)?;
     let start = input.u64()?;
     let [left] = *input.array()?;
     let chunks = input.u32()?;
     let [right] = *input.array()?;
-    let mut ends = Ends::new(kind);
+    let mut ends = Ends { kind, slots, count: 0 };
     for _ in 0..left {
         ends.read_subtree(&mut input)?;
     }
-    let more = chunks.checked_sub(1).ok_or(ProofError::NotCanonical)?;
+    let more = chunks.checked_sub(1).ok_or(Fault::NotCanonical)?;
     let chunks_from = input.clone();
     let first = start..ends.read_chunk(&mut input, start)?;
     let (mut last, mut end) = (start, first.end);
@@ -204,15 +243,12 @@ fn read<'a>(proof: &'a [u8], root: &ListRoot) -> Result<Named<'a>, ProofError<Li
         ends.read_subtree(&mut input)?;
     }
     input.finish()?;
-    let found = ListRoot::from_bytes(ends.whole()?);
-    if found != *root {
-        return Err(ProofError::Root { expected: *root, found });
-    }
+    *found = ListRoot::from_bytes(*ends.whole()?);
     Ok(Named { kind, ends: chunks_from, chunks, first, last, end })
 }
 
 impl<'a> RangeReader<'a> {
-    fn record(ends: &mut Input<'a>) -> Result<(ContentHash, u32), Truncated> {
+    fn record(ends: &mut Input<'a>) -> Result<(ContentHash, u32), Fault> {
         let name = ContentHash::from_bytes(*ends.array()?);
         let len = ends.u32()?;
         ends.array::<1>()?;
@@ -308,7 +344,9 @@ impl<'a> RangeReader<'a> {
             let at = at.saturating_sub(self.offset);
             usize::try_from(at).map_or(chunk.len(), |at| at.min(chunk.len()))
         };
-        let part = &chunk[within(self.range.start)..within(self.range.end)];
+        let part = within(self.range.start)..within(self.range.end);
+        // A range that was verified reaches into each of its chunks, so the part is there.
+        let part = chunk.get(part).ok_or(RangeError::Complete)?;
         self.offset += u64::from(len);
         self.chunks -= 1;
         // The record is there: it was read above.
@@ -318,36 +356,28 @@ impl<'a> RangeReader<'a> {
 }
 
 /// Subtrees that wait to be joined, from left to right, each with whether it is there as a digest alone.
-struct Ends {
+struct Ends<'s> {
     kind: HashKind,
-    waiting: [(Digest, bool); MAX_WAITING],
+    slots: &'s mut [Slot],
     count: usize,
 }
 
 /// What the documentation promises of [`verify_range`], but for some hundred bytes of its own and of the hash function.
-const _: () = assert!(size_of::<Ends>() <= 2_200);
+const _: () = assert!(size_of::<[Slot; MAX_WAITING]>() <= 2_200);
 
-impl Ends {
-    const fn new(kind: HashKind) -> Self {
-        Self { kind, waiting: [([0; 32], false); MAX_WAITING], count: 0 }
-    }
-
-    fn read_subtree(&mut self, input: &mut Input<'_>) -> Result<(), ProofError<ListRoot>> {
+impl Ends<'_> {
+    fn read_subtree(&mut self, input: &mut Input<'_>) -> Result<(), Fault> {
         let digest = *input.array()?;
         self.push(digest, true, *input.array()?)
     }
 
     /// Reads a chunk that begins at `offset`; gives where it ends.
-    fn read_chunk(
-        &mut self,
-        input: &mut Input<'_>,
-        offset: u64,
-    ) -> Result<u64, ProofError<ListRoot>> {
-        let name = ContentHash::from_bytes(*input.array()?);
+    fn read_chunk(&mut self, input: &mut Input<'_>, offset: u64) -> Result<u64, Fault> {
+        let name = input.array()?;
         let len = input.u32()?;
         let end = offset.checked_add(u64::from(len)).filter(|end| *end > offset);
-        self.push(list::leaf(self.kind, &name, offset, len), false, *input.array()?)?;
-        end.ok_or(ProofError::NotCanonical)
+        self.push(list::leaf(self.kind, name, offset, len), false, *input.array()?)?;
+        end.ok_or(Fault::NotCanonical)
     }
 
     fn push(
@@ -355,26 +385,33 @@ impl Ends {
         mut digest: Digest,
         mut is_bare: bool,
         [joins]: [u8; 1],
-    ) -> Result<(), ProofError<ListRoot>> {
+    ) -> Result<(), Fault> {
         for _ in 0..joins {
-            let left = self.count.checked_sub(1).ok_or(ProofError::NotCanonical)?;
-            let (left_digest, is_left_bare) = &self.waiting[left];
-            if is_bare && *is_left_bare {
-                return Err(ProofError::NotCanonical);
+            let last = self.count.checked_sub(1).ok_or(Fault::NotCanonical)?;
+            let left = self.slots.get(last).ok_or(Fault::NotCanonical)?;
+            if is_bare && left.note == BARE {
+                return Err(Fault::NotCanonical);
             }
-            digest = rfc9162::node(self.kind, left_digest, &digest);
+            digest = rfc9162::node(self.kind, &left.digest, &digest);
             is_bare = false;
-            self.count = left;
+            self.count = last;
         }
-        *self.waiting.get_mut(self.count).ok_or(ProofError::NotCanonical)? = (digest, is_bare);
+        // More than any list has: then it is the proof that asks for too much.
+        if self.count >= MAX_WAITING {
+            return Err(Fault::NotCanonical);
+        }
+        let lent = self.slots.len();
+        let slot = self.slots.get_mut(self.count).ok_or(Fault::Slots(lent))?;
+        slot.digest = digest;
+        slot.note = if is_bare { BARE } else { 0 };
         self.count += 1;
         Ok(())
     }
 
-    fn whole(&self) -> Result<Digest, ProofError<ListRoot>> {
-        match &self.waiting[..self.count] {
-            [(digest, _)] => Ok(*digest),
-            _ => Err(ProofError::NotCanonical),
+    fn whole(&self) -> Result<&Digest, Fault> {
+        match (self.count, self.slots.first()) {
+            (1, Some(whole)) => Ok(&whole.digest),
+            _ => Err(Fault::NotCanonical),
         }
     }
 }
@@ -445,7 +482,8 @@ mod prover {
                 }
                 self.ends.push(End { digest: *chunk.as_bytes(), chunk_len: Some(len), joins: 0 });
             }
-            let part = Part { digest: list::leaf(self.kind, chunk, start, len), is_open };
+            let part =
+                Part { digest: list::leaf(self.kind, chunk.as_bytes(), start, len), is_open };
             self.peaks.push(part, |left, right| join(self.kind, &mut self.ends, left, right));
         }
 

@@ -15,12 +15,14 @@ const MAX_LEVELS: usize = 64;
 /// The digest of a leaf or a node.
 pub(super) type Digest = [u8; HASH_LEN];
 
-/// A leaf's digest, over parts whose seams the caller makes unambiguous.
-pub(super) fn leaf<const N: usize>(kind: HashKind, parts: [&[u8]; N]) -> Digest {
-    let mut hasher = kind.hasher();
-    hasher.update(&[TAG_LEAF]);
-    parts.iter().for_each(|part| hasher.update(part));
-    *hasher.finish().as_bytes()
+/// The digest of a leaf of any bytes.
+pub(super) fn leaf(kind: HashKind, bytes: &[u8]) -> Digest {
+    kind.digest(&[&[TAG_LEAF], bytes])
+}
+
+/// The digest of a leaf of three parts, whose seams the caller makes unambiguous.
+pub(super) fn leaf_of_parts(kind: HashKind, [a, b, c]: [&[u8]; 3]) -> Digest {
+    kind.digest(&[&[TAG_LEAF], a, b, c])
 }
 
 pub(super) fn node(kind: HashKind, left: &Digest, right: &Digest) -> Digest {

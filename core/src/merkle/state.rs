@@ -32,6 +32,7 @@ pub(super) type Subtree = [u8; HASH_LEN];
 pub(super) const EMPTY: Subtree = [0; HASH_LEN];
 
 /// The digest of a key: one hash.
+#[cfg_attr(not(feature = "alloc"), inline(never))]
 pub fn key_digest(kind: HashKind, key: &[u8]) -> KeyDigest {
     KeyDigest::from_bytes(kind.digest(&[&[TAG_KEY], key]))
 }
@@ -41,9 +42,10 @@ pub fn value_digest(kind: HashKind, value: &[u8]) -> ValueDigest {
     ValueDigest::from_bytes(kind.digest(&[&[TAG_VALUE], value]))
 }
 
+/// The leaf of a key's digest and a value's.
 #[inline]
-pub(super) fn leaf(kind: HashKind, key: &KeyDigest, value: &ValueDigest) -> Subtree {
-    kind.digest_pair(TAG_LEAF, key.as_bytes(), value.as_bytes())
+pub(super) fn leaf(kind: HashKind, key: &Subtree, value: &Subtree) -> Subtree {
+    kind.digest_pair(TAG_LEAF, key, value)
 }
 
 #[inline]
@@ -51,6 +53,7 @@ pub(super) fn node(kind: HashKind, left: &Subtree, right: &Subtree) -> Subtree {
     kind.digest_pair(TAG_NODE, left, right)
 }
 
+#[cfg_attr(not(feature = "alloc"), inline(never))] // so that its stack is not the caller's
 pub(super) fn root(kind: HashKind, entries: u64, top: &Subtree) -> StateRoot {
     StateRoot::from_bytes(kind.digest(&[
         &[TAG_ROOT, VERSION, kind.id()],
@@ -61,7 +64,8 @@ pub(super) fn root(kind: HashKind, entries: u64, top: &Subtree) -> StateRoot {
 
 /// Which half of the trie a key goes to at a depth below [`MAX_DEPTH`]: bits count from the highest of the first byte.
 pub(super) fn goes_right(key: &KeyDigest, depth: usize) -> bool {
-    key.as_bytes()[depth / 8] & (0x80 >> (depth % 8)) != 0
+    // Without an index that could be out of bounds: what verifies proofs is built without a way to panic.
+    key.as_bytes().get(depth / 8).is_some_and(|byte| byte & (0x80 >> (depth % 8)) != 0)
 }
 
 /// The node at `depth` on a key's way, over the subtree that the way goes through and its sibling.
@@ -76,9 +80,9 @@ pub(super) fn parent(
 }
 
 /// How many bits two key digests have in common before they part.
-pub(super) fn common_bits(one: &KeyDigest, other: &KeyDigest) -> usize {
+pub(super) fn common_bits(one: &Subtree, other: &Subtree) -> usize {
     let mut bits = 0;
-    for (one, other) in one.as_bytes().iter().zip(other.as_bytes()) {
+    for (one, other) in one.iter().zip(other) {
         let differing = one ^ other;
         if differing != 0 {
             return bits + (differing.leading_zeros() as usize);

@@ -125,7 +125,7 @@ impl<'t> Trie for &'t StateTrie {
     fn digest(&self, leaves: &'t [Leaf], depth: usize) -> Subtree {
         match self.shape(leaves, depth) {
             Shape::Empty => EMPTY,
-            Shape::Leaf(leaf) => state::leaf(self.kind, &leaf.key, &leaf.value),
+            Shape::Leaf(leaf) => state::leaf(self.kind, leaf.key.as_bytes(), leaf.value.as_bytes()),
             Shape::Node(left, right) => state::node(
                 self.kind,
                 &self.digest(left, depth + 1),

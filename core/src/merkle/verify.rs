@@ -31,11 +31,9 @@
 //! with any one bit changed is not accepted. (It is no protection against forgery, and need not be: forged or not, an accepted
 //! statement is true.)
 
-use super::proof::{Input, Path, ProofError, seal};
-#[cfg(feature = "alloc")]
-use super::state::Subtree;
-use super::state::{self, EMPTY};
-use super::{KeyDigest, StateRoot, ValueDigest};
+use super::proof::{Fault, Input, Path, ProofError, seal};
+use super::state::{self, EMPTY, Subtree};
+use super::{KeyDigest, StateRoot};
 use crate::hash::HashKind;
 
 const MAGIC: [u8; 4] = *b"CCSP";
@@ -68,9 +66,9 @@ pub(super) enum Terminal<'a> {
     /// A leaf whose key has the same first bits.
     Other {
         /// That key's digest.
-        key: KeyDigest,
+        key: &'a Subtree,
         /// Its value's digest.
-        value: ValueDigest,
+        value: &'a Subtree,
     },
 }
 
@@ -103,6 +101,15 @@ pub(super) struct Header<'a> {
 /// # Errors
 /// [`ProofError::Root`] if the proof is not one for this root; every other [`ProofError`] if the bytes are no proof.
 pub fn verify<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statement<'a>, ProofError> {
+    let (statement, found) = read(proof)?;
+    if found != *root {
+        return Err(ProofError::Root { expected: *root, found });
+    }
+    Ok(statement)
+}
+
+/// What the proof says, and the root that it leads to.
+fn read(proof: &[u8]) -> Result<(Statement<'_>, StateRoot), Fault> {
     let (mut input, kind) = Input::open(proof, MAGIC)?;
     let Header { kind, entries, key, digest, terminal } = read_header(&mut input, kind)?;
     let path = Path::read(&mut input)?;
@@ -110,45 +117,41 @@ pub fn verify<'a>(proof: &'a [u8], root: &StateRoot) -> Result<Statement<'a>, Pr
 
     let (mut subtree, value) = match terminal {
         Terminal::Empty => (EMPTY, None),
-        Terminal::Present { value } => {
-            (state::leaf(kind, &digest, &state::value_digest(kind, value)), Some(value))
-        }
+        Terminal::Present { value } => (
+            state::leaf(kind, digest.as_bytes(), state::value_digest(kind, value).as_bytes()),
+            Some(value),
+        ),
         Terminal::Other { key, value } => {
-            if key == digest || state::common_bits(&key, &digest) < path.levels() {
-                return Err(ProofError::NotCanonical);
+            if state::common_bits(key, digest.as_bytes()) < path.levels()
+                || key == digest.as_bytes()
+            {
+                return Err(Fault::NotCanonical);
             }
-            (state::leaf(kind, &key, &value), None)
+            (state::leaf(kind, key, value), None)
         }
     };
     for (depth, sibling) in path.upwards() {
         subtree = state::parent(kind, &digest, depth, &subtree, sibling.unwrap_or(&EMPTY));
     }
-    let found = state::root(kind, entries, &subtree);
-    if found != *root {
-        return Err(ProofError::Root { expected: *root, found });
-    }
-    Ok(Statement { kind, entries, key, value })
+    Ok((Statement { kind, entries, key, value }, state::root(kind, entries, &subtree)))
 }
 
-fn read_header<'a>(input: &mut Input<'a>, kind: HashKind) -> Result<Header<'a>, ProofError> {
+fn read_header<'a>(input: &mut Input<'a>, kind: HashKind) -> Result<Header<'a>, Fault> {
     let [terminal, zero] = *input.array()?;
     if zero != 0 {
-        return Err(ProofError::NotCanonical);
+        return Err(Fault::NotCanonical);
     }
     let entries = input.u64()?;
     let key = input.prefixed()?;
     let digest = state::key_digest(kind, key);
     if terminal != TERMINAL_PRESENT && input.array()? != seal(&digest) {
-        return Err(ProofError::NotCanonical);
+        return Err(Fault::NotCanonical);
     }
     let terminal = match terminal {
         TERMINAL_EMPTY => Terminal::Empty,
         TERMINAL_PRESENT => Terminal::Present { value: input.prefixed()? },
-        TERMINAL_OTHER => Terminal::Other {
-            key: KeyDigest::from_bytes(*input.array()?),
-            value: ValueDigest::from_bytes(*input.array()?),
-        },
-        _ => return Err(ProofError::NotCanonical),
+        TERMINAL_OTHER => Terminal::Other { key: input.array()?, value: input.array()? },
+        _ => return Err(Fault::NotCanonical),
     };
     Ok(Header { kind, entries, key, digest, terminal })
 }
@@ -172,8 +175,8 @@ pub(super) fn encode(header: &Header<'_>, upwards: &[Subtree]) -> Option<alloc::
         Terminal::Present { value } => put_prefixed(&mut proof, value)?,
         Terminal::Other { key, value } => {
             proof.extend_from_slice(seal(&header.digest));
-            proof.extend_from_slice(key.as_bytes());
-            proof.extend_from_slice(value.as_bytes());
+            proof.extend_from_slice(*key);
+            proof.extend_from_slice(*value);
         }
     }
     put_path(&mut proof, upwards)?;

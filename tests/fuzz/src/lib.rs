@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//! What the fuzz targets do with their bytes: a function each, which panics if the core is wrong.
+//!
+//! A proof is read by the core and by the naive implementation of the core's tests, which reads it into a structure, writes it
+//! again and computes the root another way. They must agree whether it is a proof, to which root it leads, and what it says.
+//! Since bytes seldom hold a right seal by chance, what can be read at all is written again, with its seals right, and looked
+//! at once more.
+//!
+//! Objects are read, and what is accepted must be what its fields encode to.
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../../core/tests/naive/mod.rs"]
+mod naive;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../../core/tests/naive/log.rs"]
+mod naive_log;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../../core/tests/naive/multi.rs"]
+mod naive_multi;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../../core/tests/naive/range.rs"]
+mod naive_range;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../../core/tests/naive/single.rs"]
+mod naive_single;
+
+mod objects;
+mod proofs;
+
+pub use objects::{entry, frame, listing};
+pub use proofs::{consistency, inclusion, multi, range, state};
