@@ -4,7 +4,7 @@
 //! Two new directories, an overlay with the options of ours, and its mount moved to a place that was there before, as ours is.
 
 use std::fs::{self, DirBuilder};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
@@ -15,7 +15,9 @@ use rustix::mount::{
 
 /// Who forks one directory by bare system calls.
 pub(super) struct Bare {
-    lower: PathBuf,
+    lower: String,
+    /// The mount that `lower` refers to, if it is one.
+    _image: Option<OwnedFd>,
     dir: PathBuf,
     place: PathBuf,
     is_privileged: bool,
@@ -29,12 +31,26 @@ pub(super) struct Fork {
     _mount: OwnedFd,
 }
 
+fn mount_image(image: &Path) -> OwnedFd {
+    let fs = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC).expect("erofs");
+    fsconfig_set_string(&fs, "source", image).expect("a source");
+    fsconfig_set_flag(&fs, "ro").expect("an option");
+    fsconfig_create(&fs).expect("an image");
+    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).expect("a mount")
+}
+
 impl Bare {
-    /// Forks `lower`, in a new directory.
-    pub(super) fn new(lower: PathBuf, dir: PathBuf, is_privileged: bool) -> Self {
+    /// Forks what a base of ours holds, an image or a tree of files, in a new directory.
+    pub(super) fn new(base: &Path, dir: PathBuf, is_privileged: bool) -> Self {
         let place = dir.join("place");
         fs::create_dir_all(&place).expect("a directory");
-        Self { lower, dir, place, is_privileged, forks: 0 }
+        let image = base.join("image");
+        let _image = image.exists().then(|| mount_image(&image));
+        let lower = match &_image {
+            Some(mount) => format!("/proc/self/fd/{}/.", mount.as_raw_fd()),
+            None => base.join("tree").into_os_string().into_string().expect("a path of text"),
+        };
+        Self { lower, _image, dir, place, is_privileged, forks: 0 }
     }
 
     pub(super) fn place(&self) -> &Path {
@@ -55,6 +71,7 @@ impl Bare {
         if self.is_privileged {
             fsconfig_set_string(&fs, "redirect_dir", "on").expect("an option");
             fsconfig_set_string(&fs, "metacopy", "on").expect("an option");
+            fsconfig_set_string(&fs, "xino", "on").expect("an option");
         } else {
             fsconfig_set_flag(&fs, "userxattr").expect("an option");
         }

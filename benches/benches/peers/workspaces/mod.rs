@@ -138,11 +138,6 @@ fn seals(report: &mut Report, figures: &Figures) {
             ..Row::default()
         });
     }
-    report.row(Row {
-        work: format!("seal one changed file, {SNAPSHOTS} times after each other"),
-        cascow: show(percentiles(figures, "seal in a chain")),
-        ..Row::default()
-    });
 }
 
 fn jumps(report: &mut Report, figures: &Figures) {
@@ -161,6 +156,11 @@ fn jumps(report: &mut Report, figures: &Figures) {
     report.row(Row {
         work: format!("fork what was sealed just now, {SNAPSHOTS} times after each other"),
         cascow: show(percentiles(figures, "fork the newest of a chain")),
+        ..Row::default()
+    });
+    report.row(Row {
+        work: format!("seal one changed file, {SNAPSHOTS} times after each other"),
+        cascow: show(percentiles(figures, "seal in a chain")),
         ..Row::default()
     });
     let mut ends: Vec<f64> = Vec::new();

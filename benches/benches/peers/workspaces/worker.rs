@@ -180,7 +180,7 @@ impl Worker {
         let bases: Vec<PathBuf> = bases.map(|base| base.expect("a base").path()).collect();
         let [base] = &bases[..] else { panic!("there is one base: {bases:?}") };
         let is_privileged = rustix::process::geteuid().is_root();
-        Bare::new(base.join("tree"), self.ground.join("bare"), is_privileged)
+        Bare::new(base, self.ground.join("bare"), is_privileged)
     }
 
     /// Forks, ours and bare ones in turn.
