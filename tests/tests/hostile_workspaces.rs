@@ -130,6 +130,37 @@ fn a_process_left_behind_that_writes_on_is_told_of_and_nothing_is_kept() {
 }
 
 #[test]
+fn a_file_that_is_still_mapped_for_writing_keeps_a_workspace_from_being_sealed() {
+    let test = "a_file_that_is_still_mapped_for_writing_keeps_a_workspace_from_being_sealed";
+    // Copies have no way to see it.
+    for how in materializers(test).into_iter().filter(|how| *how == "overlay") {
+        let sandbox = tree();
+        let before = newest(&sandbox);
+        let place = sandbox.path("pid");
+        sandbox.write(
+            "map.py",
+            "import mmap, os, sys, time\n\
+             file = open('kept', 'r+b'); map = mmap.mmap(file.fileno(), 4); file.close(); map[0:1] = b'K'\n\
+             open(sys.argv[1] + '.new', 'w').write(str(os.getpid())); os.rename(sys.argv[1] + '.new', sys.argv[1])\n\
+             time.sleep(100)\n",
+        );
+        let (program, place_name) = (sandbox.path("map.py"), place.display());
+        let script = format!(
+            "setsid python3 {} {place_name} >/dev/null 2>&1 & until [ -e {place_name} ]; do sleep 0.01; done",
+            program.display()
+        );
+        let answer = run(&sandbox, how, &script);
+        let left: i32 = fs::read_to_string(&place).unwrap().trim().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(left).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        assert_eq!(answer.code, 5, "{}", answer.stderr);
+        assert!(answer.stderr.contains("still writes"), "{}", answer.stderr);
+        assert_eq!(newest(&sandbox), before);
+        assert_untouched(&sandbox);
+    }
+}
+
+#[test]
 fn a_process_left_behind_that_only_reads_keeps_nothing_from_being_sealed() {
     for how in
         materializers("a_process_left_behind_that_only_reads_keeps_nothing_from_being_sealed")
@@ -360,6 +391,30 @@ fn a_mark_that_nobody_knows_is_an_error_not_a_guess() {
     let error = workspace.seal().unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error}");
     assert!(error.to_string().contains("marked") && error.to_string().contains(mark), "{error}");
+}
+
+#[test]
+fn a_whiteout_that_is_a_file_with_a_mark_is_one_too() {
+    if !can_mount("a_whiteout_that_is_a_file_with_a_mark_is_one_too") {
+        return;
+    }
+    let setting = Setting::new();
+    let workshop = setting.workshop(Materialize::Overlay);
+    let origin = workshop.origin(setting.base(), None).unwrap();
+    let mut workspace = workshop.fork(&origin);
+    let path = workspace.path().unwrap();
+    // The kernel makes devices; tools that build layers, where they may not, make files with a mark in a directory with one.
+    fs::write(path.join("b/a"), "").unwrap();
+    let upper = uppers(&setting).into_iter().find(|upper| upper.join("b/a").exists()).unwrap();
+    let create = rustix::fs::XattrFlags::CREATE;
+    rustix::fs::setxattr(upper.join("b/a"), "trusted.overlay.whiteout", b"", create).unwrap();
+    rustix::fs::setxattr(upper.join("b"), "trusted.overlay.opaque", b"x", create).unwrap();
+    let sealed = workspace.seal().unwrap();
+    let state = sealed.origin.state();
+    assert!(setting.base().get(b"b/a").is_some() && state.get(b"b/a").is_none());
+    // What the directory did not mention still is there.
+    assert!(state.get(b"b/b").is_some());
+    assert_eq!(state.len(), setting.base().len() - 1);
 }
 
 fn uppers(setting: &Setting) -> Vec<PathBuf> {
