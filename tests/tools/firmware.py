@@ -374,8 +374,8 @@ def table(measured):
 
 def check_bounds(measured):
     """The bounds that hold whatever the table says."""
-    hashing, rest = measured["flash"]["state"]
-    require(hashing + rest <= FLASH_LIMIT, f"flash: {hashing + rest} bytes")
+    for name, (hashing, rest) in measured["flash"].items():
+        require(hashing + rest <= FLASH_LIMIT, f"flash of {name}: {hashing + rest} bytes")
     for face in FACES:
         painted, bound = measured["painted"][face], measured["bound"][face]
         require(0 < painted <= bound, f"{face}: painted {painted} bytes, bound {bound}")

@@ -9,4 +9,5 @@
 #![no_std]
 
 pub mod face;
+mod mem;
 pub mod sys;
