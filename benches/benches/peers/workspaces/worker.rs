@@ -10,8 +10,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cascow_core::blob::BlobId;
 use cascow_core::entry::{Entry, EntryKind, Note};
@@ -331,11 +330,11 @@ impl Worker {
         };
         (0..IN_A_ROW / 10).for_each(one);
         let dir = self.ground.join(".cascow");
-        let before = Left::now(repository, &dir);
+        let before = Left::now(repository, workshop, &dir);
         for number in 0..IN_A_ROW {
             self.time("fork, run and seal", || one(number));
         }
-        let after = Left::now(repository, &dir);
+        let after = Left::now(repository, workshop, &dir);
         for (name, of) in Left::KINDS {
             self.note(format!("{name} before"), of(&before));
             self.note(format!("{name} after"), of(&after));
@@ -442,7 +441,9 @@ impl Left {
         ("resident bytes", |left| float(left.resident)),
     ];
 
-    fn now(repository: &Repository, dir: &Path) -> Self {
+    fn now(repository: &Repository, workshop: &Workshop<'_>, dir: &Path) -> Self {
+        // What is still being removed is not left behind.
+        workshop.settle();
         // Objects that a store holds in memory until then are not what a workspace leaves.
         repository.store().sync().expect("it is synced");
         let text = |path| fs::read_to_string(path).expect("the kernel says it");
@@ -451,22 +452,9 @@ impl Left {
         Self {
             mounts: text("/proc/self/mountinfo").lines().count(),
             descriptors: fs::read_dir("/proc/self/fd").expect("the kernel says it").count(),
-            directories: settled(|| directories(dir)),
+            directories: directories(dir),
             resident: pages.expect("a number of pages") * rustix::param::page_size() as u64,
         }
-    }
-}
-
-/// A number that has come to rest: what a workspace leaves is removed by another thread.
-fn settled(count: impl Fn() -> usize) -> usize {
-    let mut last = count();
-    loop {
-        thread::sleep(Duration::from_millis(100));
-        let now = count();
-        if now == last {
-            return now;
-        }
-        last = now;
     }
 }
 
