@@ -534,14 +534,17 @@ fn whenever_a_run_or_a_search_is_killed_what_was_sealed_is_whole_and_the_rest_is
         let whole = u64::try_from(start.elapsed().as_micros()).unwrap();
         for round in 0..30 {
             let mut command = sandbox.command(program());
-            if round % 2 == 0 {
-                command.args(run)
+            // A search gets as far as to join layers.
+            let most = if round % 2 == 0 {
+                command.args(run);
+                whole * 3 / 2
             } else {
-                command.args(search)
+                command.args(search);
+                whole * 12
             };
             command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
             let mut child = command.spawn().unwrap();
-            thread::sleep(Duration::from_micros(random.next_u64() % (whole * 3 / 2)));
+            thread::sleep(Duration::from_micros(random.next_u64() % most));
             // The whole group: what the program runs has groups of its own, and may live on for a moment.
             let _ = child.kill();
             child.wait().unwrap();
