@@ -97,7 +97,7 @@ pub(super) struct SealedMount {
 
 impl Overlay {
     /// In an empty directory of a workshop, with bases kept in another. Enters a mount namespace with this thread, and really mounts
-    /// and seals something, so that whatever the system does not allow shows here.
+    /// and freezes something, so that whatever the system does not allow shows here.
     ///
     /// # Errors
     /// [`Error::Unavailable`] with the reason.
@@ -133,7 +133,7 @@ impl Overlay {
             Ok::<_, std::io::Error>(kept == b"kept")
         };
         if try_it().map_err(Error::io("try an overlay in", &mounted.path))? {
-            Ok(())
+            mounted.freeze()
         } else {
             Err(Error::Unavailable("an overlay does not show what is below it".to_owned()))
         }
@@ -396,10 +396,9 @@ impl Mounted<'_> {
         self.set_read_only(false).map_err(Error::io("thaw", &self.path))?;
         let top = File::open(&self.path).map_err(Error::io("open", &self.path))?;
         for path in paths {
-            let fail =
-                |errno| Error::io("copy up", self.path.join(directory::os_path(path)))(errno);
+            let fail = || Error::io("copy up", self.path.join(directory::os_path(path)));
             let stat = rustix::fs::statat(&top, path.as_slice(), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(fail)?;
+                .map_err(fail())?;
             let last_modification = Timespec {
                 tv_sec: stat.st_mtime,
                 tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
@@ -409,9 +408,7 @@ impl Mounted<'_> {
                 last_modification,
             };
             rustix::fs::utimensat(&top, path.as_slice(), &times, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|errno| {
-                    Error::io("copy up", self.path.join(directory::os_path(path)))(errno)
-                })?;
+                .map_err(fail())?;
         }
         drop(top);
         self.freeze()
