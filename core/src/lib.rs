@@ -20,6 +20,7 @@
 //! | [`record`] | snapshots as they are stored |
 //! | [`entry`], [`workspace`] | directory trees as states |
 //! | [`reach`] | what a snapshot refers to, for collectors and checks |
+//! | [`bundle`] | snapshots on the way from one host to another |
 //! | [`search`] | Monte-Carlo graph search |
 //!
 //! # Features
@@ -42,6 +43,8 @@ extern crate std;
 
 #[cfg(feature = "alloc")]
 pub mod blob;
+#[cfg(feature = "alloc")]
+pub mod bundle;
 pub mod chunk;
 #[cfg(feature = "alloc")]
 pub mod entry;
