@@ -92,6 +92,17 @@ pub(crate) enum Command {
     #[command(long_about = "Check every object, and all that snapshots and labels refer to.\n\n\
         The exit code is 1 if there is damage that remains.")]
     Fsck(FsckArgs),
+    /// Write snapshots, with all that they come from, to a file for another repository
+    #[command(
+        long_about = "Write snapshots, with all that they come from, to a file for another repository.\n\n\
+        The file, a bundle, has everything in it, and every host of cascow reads it. Labels stay here."
+    )]
+    Export(Export),
+    /// Take over the snapshots of a bundle
+    #[command(long_about = "Take over the snapshots of a bundle.\n\n\
+        Nothing in it is believed: a snapshot is entered in the history only if it is whole, with all that it comes from, and \
+        none is if one is not.")]
+    Import(Import),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -377,6 +388,25 @@ pub(crate) struct FsckArgs {
     /// Recover what other copies still hold, and move the rest to the repository's quarantine; nothing is deleted
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// The snapshots
+    #[arg(required = true, value_name = "S")]
+    pub(crate) snapshots: Vec<String>,
+    /// The bundle; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The bundle; - is standard input
+    pub(crate) file: PathBuf,
+    /// Name the snapshot, if the bundle was made of one
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Option<Label>,
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

@@ -5,6 +5,7 @@
 //! one line on standard error, and with `--json` also `{"error": …}` on standard output.
 
 mod args;
+mod bundle;
 mod bundled;
 mod demo;
 mod keep;
@@ -113,6 +114,8 @@ fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
         Command::Stats => log::stats(&open()?, output),
         Command::Gc(gc) => keep::gc(&gc, &open()?, output),
         Command::Fsck(fsck) => keep::fsck(&fsck, &open()?, output),
+        Command::Export(export) => bundle::export(&export, &open()?, output),
+        Command::Import(import) => bundle::import(&import, &open()?, output),
         Command::Demo(demo) => demo::demo(&demo, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
