@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -455,7 +455,7 @@ fn an_import_that_is_interrupted_enters_nothing() {
     let bytes = fs::read(frozen(KIND)).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let repository = Repository::init(dir.path(), KIND, StoreKind::Segments).unwrap();
-    // In the middle of reading, and at each reference that is looked for.
+    // When it was read, and at each reference that is looked for.
     let mut after = 0;
     loop {
         let mut calls = 0;
