@@ -8,6 +8,7 @@ mod naive;
 #[path = "naive/bundle.rs"]
 mod naive_bundle;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use cascow_core::blob::{self, Blob, BlobId};
@@ -21,7 +22,7 @@ use cascow_core::merkle::StateRoot;
 use cascow_core::reach::Fault;
 use cascow_core::record::{self, RecordError, SnapshotRecord};
 use cascow_core::snapshot::{State, Value};
-use cascow_core::store::{MemoryStore, ObjectStore, StoreError};
+use cascow_core::store::{MemoryStore, ObjectInfo, ObjectStore, Put, StoreError};
 use naive::KINDS;
 use naive_bundle::Bundle;
 use proptest::collection::vec;
@@ -516,6 +517,60 @@ fn what_the_host_says_ends_an_export_and_a_check() {
     assert_eq!(error.unwrap_err().to_string(), "the disk is full");
     let error = bundle::check(&store, &[tip], &mut |_| false, &mut |_| Err(full())).unwrap_err();
     assert!(matches!(error, WalkError::Store(StoreError::Host(_))), "{error}");
+}
+
+/// A store that fails after so many reads, as a disk does.
+struct Failing<'s> {
+    store: &'s MemoryStore,
+    reads: Cell<usize>,
+}
+
+impl ObjectStore for Failing<'_> {
+    fn hash_kind(&self) -> HashKind {
+        self.store.hash_kind()
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<Put, StoreError> {
+        self.store.put(bytes)
+    }
+
+    fn get_within(&self, hash: &ContentHash, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let left = self.reads.get().checked_sub(1);
+        self.reads.set(left.ok_or_else(|| StoreError::Host("the disk failed".into()))?);
+        self.store.get_within(hash, limit)
+    }
+
+    fn exists(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        self.store.exists(hash)
+    }
+
+    fn delete(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        self.store.delete(hash)
+    }
+
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(ObjectInfo) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.store.for_each(visit)
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told_from_a_snapshot_that_is_not_whole() {
+    let History { store, tip, .. } = history();
+    let mut reads = 0;
+    loop {
+        let failing = Failing { store: &store, reads: Cell::new(reads) };
+        match bundle::check(&failing, &[tip], &mut |_| false, &mut |_| Ok(())) {
+            Ok(snapshots) => break assert_eq!(snapshots.len(), 3),
+            Err(WalkError::Store(error)) => assert_eq!(error.to_string(), "the disk failed"),
+            Err(error) => panic!("{error}"),
+        }
+        reads += 1;
+    }
+    // The listing is read twice, to walk it and to compare the state.
+    assert!(reads > 12, "{reads}");
 }
 
 #[test]

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use hashbrown::HashSet;
 
 use super::WalkError;
+use crate::blob::BlobError;
 use crate::hash::ContentHash;
 use crate::reach::{Fault, Reach, Visitor};
-use crate::record;
+use crate::record::{self, RecordError};
 use crate::store::{ObjectStore, StoreError};
 
 /// Walks snapshots that somebody named, and all that they come from: the whole of what a bundle brings. Says which snapshots those
@@ -35,7 +36,12 @@ pub fn check<S: ObjectStore + ?Sized>(
             if !known(&snapshot) {
                 let state = record::read(store, &snapshot)
                     .and_then(|record| record::check_state(store, &record));
-                state.map_err(|error| WalkError::State { snapshot, error })?;
+                state.map_err(|error| match error {
+                    RecordError::Blob(BlobError::Store(error @ StoreError::Host(_))) => {
+                        WalkError::Store(error)
+                    }
+                    error => WalkError::State { snapshot, error },
+                })?;
             }
             snapshots.push(snapshot);
         }
