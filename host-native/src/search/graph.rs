@@ -548,7 +548,7 @@ mod tests {
         }
         let kept = kept(&graph, 299, 20);
         assert!([299, 199, 99, 98, 0].iter().all(|place| kept.contains(place)));
-        assert_eq!(kept.len(), 101, "the way to the best is longer than the limit");
+        assert_eq!(kept.len(), 102, "the way to the best is longer than the limit");
         graph.nodes[250].visits = 1000;
         let kept = super::kept(&graph, 0, 20);
         assert!([250, 150, 50, 49, 0].iter().all(|place| kept.contains(place)));
