@@ -255,7 +255,7 @@ step_release() {
 
 step_tests() {
     need_programs cc:build-essential python3:python3 setfattr:attr patch:patch busybox:busybox \
-        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils
+        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils chromium:chromium
     run_tests --workspace
     # New repositories keep objects in segments. What the program does must not depend on it.
     CASCOW_TEST_STORE=files run_tests -p cascow-tests --test bad_input --test commands --test concurrency --test mended \
