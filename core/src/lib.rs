@@ -21,6 +21,7 @@
 //! | [`entry`], [`workspace`] | directory trees as states |
 //! | [`reach`] | what a snapshot refers to, for collectors and checks |
 //! | [`search`] | Monte-Carlo graph search |
+//! | [`games`] | board games to search |
 //!
 //! # Features
 //!
@@ -49,6 +50,8 @@ pub mod entry;
 pub mod executor;
 #[cfg(feature = "alloc")]
 pub mod frame;
+#[cfg(feature = "alloc")]
+pub mod games;
 pub mod hash;
 pub mod merkle;
 #[cfg(feature = "alloc")]
