@@ -303,3 +303,54 @@ impl fmt::Display for Connect4 {
         write!(f, "1 2 3 4 5 6 7")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMNS, Draws};
+    use crate::search::Generator;
+    use crate::search::rand_core::{Rng, SeedableRng};
+
+    const WORDS: u128 = 1 << 64;
+
+    /// With the next test: each row of six numbers belongs to equally many of the words that are not refused.
+    #[test]
+    fn words_not_refused_are_equally_many_for_each_row_of_digits_and_digits_for_each_number() {
+        let range = u128::from(Draws::RANGE);
+        assert_eq!(range, u128::from(Draws::BASE).pow(Draws::DIGITS));
+        assert_eq!(u128::from(Draws::REFUSED), WORDS % range);
+        for count in 1..=u64::from(COLUMNS) {
+            assert_eq!(Draws::BASE % count, 0);
+        }
+        // Of each row of digits, the words are a run in which the remainder grows in steps of `range` from below `range`: those
+        // with a remainder of `REFUSED` or more are WORDS / range in each, whatever the remainder of the run's first word.
+        for first in [0, 1, Draws::REFUSED - 1, Draws::REFUSED, Draws::RANGE - 1] {
+            let kept = u64::from(first >= Draws::REFUSED);
+            let steps = (u128::from(u64::MAX) - u128::from(first)) / range;
+            assert_eq!(u128::from(kept) + steps, WORDS / range);
+        }
+    }
+
+    #[test]
+    fn draws_are_the_digits_of_a_word_taken_as_a_fraction() {
+        let mut generator = Generator::seed_from_u64(1);
+        let mut same = generator.clone();
+        let mut draws = Draws::new(&mut generator);
+        for _ in 0..2000 {
+            let word = same.next_u64();
+            if u128::from(word) * u128::from(Draws::RANGE) % WORDS < u128::from(Draws::REFUSED) {
+                continue;
+            }
+            let mut row = u128::from(word) * u128::from(Draws::RANGE) / WORDS;
+            let mut digits = [0; 6];
+            for digit in digits.iter_mut().rev() {
+                *digit = row % u128::from(Draws::BASE);
+                row /= u128::from(Draws::BASE);
+            }
+            for (turn, digit) in (0..).zip(digits) {
+                let count = 1 + (word >> 8).wrapping_add(turn) % u64::from(COLUMNS);
+                let expected = digit * u128::from(count) / u128::from(Draws::BASE);
+                assert_eq!(u128::from(draws.below(count)), expected);
+            }
+        }
+    }
+}

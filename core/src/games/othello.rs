@@ -357,3 +357,28 @@ impl fmt::Display for Othello {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ones_up_to_each_byte, select};
+    use crate::search::Generator;
+    use crate::search::rand_core::{Rng, SeedableRng};
+
+    #[test]
+    fn select_finds_each_one_of_sparse_and_of_full_words() {
+        let mut generator = Generator::seed_from_u64(1);
+        let mut words = alloc::vec![1, 1 << 63, u64::MAX, u64::MAX >> 1, 0xff00_ff00_ff00_ff00];
+        for _ in 0..500 {
+            let (a, b) = (generator.next_u64(), generator.next_u64());
+            words.extend([a, a & b, a | b, a & b & generator.next_u64()]);
+        }
+        for word in words {
+            let ones = (0..64).filter(|&place| word >> place & 1 == 1);
+            let up_to = ones_up_to_each_byte(word);
+            assert_eq!(up_to >> 56, u64::from(word.count_ones()));
+            for (number, place) in (0..).zip(ones) {
+                assert_eq!(select(word, up_to, number), place, "one {number} of {word:#x}");
+            }
+        }
+    }
+}
