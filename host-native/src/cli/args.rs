@@ -76,6 +76,14 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Search for the best combination of actions on a workspace
     Search(Search),
+    /// Count the sequences of moves from a game's start, and the positions that they lead to
+    #[command(
+        long_about = "Count the sequences of moves from a game's start, and the positions that they lead to.\n\n\
+        Games that end earlier are not counted; a forced pass counts as a move. Positions are distinct by the SHA-256 of their \
+        canonical bytes, and about 60 bytes of memory are used for each. Counts of others are published: 5673234 sequences and \
+        184275 positions for connect4 8, 390216 sequences for othello 8."
+    )]
+    Perft(Perft),
     /// The raw store
     #[command(subcommand)]
     Object(Object),
@@ -359,6 +367,22 @@ pub(crate) struct Demo {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: SearchLimits,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum GameName {
+    /// Connect Four; moves are columns from 1 to 7
+    Connect4,
+    /// Othello; moves are squares from a1 to h8
+    Othello,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Perft {
+    /// The game
+    pub(crate) game: GameName,
+    /// How many moves
+    pub(crate) depth: u32,
 }
 
 #[derive(Debug, clap::Args)]

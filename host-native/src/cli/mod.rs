@@ -15,6 +15,7 @@ mod merge;
 mod mount;
 mod object;
 mod output;
+mod perft;
 mod proof;
 mod run;
 mod save;
@@ -110,6 +111,7 @@ fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
         Command::Prove(prove) => proof::prove(&prove, &open()?, output),
         Command::Verify(verify) => proof::verify(&verify, output),
         Command::Search(search) => search::search(&search, &open()?, output),
+        Command::Perft(perft) => perft::perft(&perft, output),
         Command::Stats => log::stats(&open()?, output),
         Command::Gc(gc) => keep::gc(&gc, &open()?, output),
         Command::Fsck(fsck) => keep::fsck(&fsck, &open()?, output),
