@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::error::Error;
 use core::fmt;
 
-use crate::search::Generator;
+use crate::search::{Generator, Packed};
 
 /// One of the two players.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,10 @@ impl Outcome {
 }
 
 /// A position of a board game, with everything that what follows depends upon.
-pub trait Board: Copy + Eq + fmt::Debug + fmt::Display {
+///
+/// Its packed words in little-endian order are the canonical bytes that name it by content: equal positions have equal words.
+/// Words that were not packed give some position of this game.
+pub trait Board: Packed + Eq + fmt::Debug + fmt::Display {
     /// A move, legal or not in a given position.
     type Move: Copy + Eq + fmt::Debug + fmt::Display;
 
@@ -59,21 +62,6 @@ pub trait Board: Copy + Eq + fmt::Debug + fmt::Display {
     const MOVE_FORM: &'static str;
     /// Where the game begins.
     const START: Self;
-    /// 32-bit words in a packed position.
-    const WORDS: usize;
-
-    /// Writes the position as words; equal positions give equal words. The words in little-endian order are the canonical bytes
-    /// that name a position by content.
-    ///
-    /// # Panics
-    /// If `words` is shorter than [`WORDS`](Self::WORDS).
-    fn pack(&self, words: &mut [u32]);
-
-    /// Reads a position back. Words that were not packed give some position of this game.
-    ///
-    /// # Panics
-    /// If `words` is shorter than [`WORDS`](Self::WORDS).
-    fn unpack(words: &[u32]) -> Self;
 
     /// Who is to move, or would be if the game were not over.
     fn turn(&self) -> Side;

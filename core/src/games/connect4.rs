@@ -8,8 +8,8 @@
 use core::fmt;
 
 use super::board::{Board, IllegalMove, Outcome, Side};
-use crate::search::Generator;
 use crate::search::rand_core::Rng;
+use crate::search::{Generator, Packed};
 
 const COLUMNS: u32 = 7;
 const ROWS: u32 = 6;
@@ -113,23 +113,25 @@ const fn has_four(stones: u64) -> bool {
         != 0
 }
 
+/// As its [key](Connect4::key).
+impl Packed for Connect4 {
+    const WORDS: usize = u64::WORDS;
+
+    fn pack(&self, words: &mut [u32]) {
+        self.key().pack(words);
+    }
+
+    fn unpack(words: &[u32]) -> Self {
+        Self::from_key(u64::unpack(words))
+    }
+}
+
 impl Board for Connect4 {
     type Move = Column;
 
     const NAME: &'static str = "connect4";
     const MOVE_FORM: &'static str = "a column from 1 to 7";
     const START: Self = Self { own: 0, stones: 0 };
-    const WORDS: usize = 2;
-
-    fn pack(&self, words: &mut [u32]) {
-        let [a, b, c, d, e, f, g, h] = self.key().to_le_bytes();
-        words[0] = u32::from_le_bytes([a, b, c, d]);
-        words[1] = u32::from_le_bytes([e, f, g, h]);
-    }
-
-    fn unpack(words: &[u32]) -> Self {
-        Self::from_key(u64::from(words[0]) | u64::from(words[1]) << 32)
-    }
 
     fn turn(&self) -> Side {
         if self.stones.count_ones().is_multiple_of(2) { Side::First } else { Side::Second }

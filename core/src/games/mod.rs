@@ -9,5 +9,7 @@ mod board;
 pub mod connect4;
 pub mod othello;
 pub mod perft;
+mod playouts;
 
 pub use board::{Board, IllegalMove, MovesError, Outcome, Side, after};
+pub use playouts::Playouts;

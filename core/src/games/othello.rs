@@ -7,8 +7,8 @@
 use core::fmt;
 
 use super::board::{Board, IllegalMove, Outcome, Side};
-use crate::search::Generator;
 use crate::search::rand_core::Rng;
+use crate::search::{Generator, Packed};
 
 /// The four squares that have discs from the start, and never lose them.
 const CENTRE: u64 = 0x0000_0018_1800_0000;
@@ -158,34 +158,32 @@ fn turned(own: u64, other: u64, disc: u64) -> u64 {
     turned
 }
 
+/// Two bitboards: the discs, and which of them are black. Whose turn it is stands in the bit of a square that always has a
+/// disc, and so need not say so.
+impl Packed for Othello {
+    const WORDS: usize = <[u64; 2]>::WORDS;
+
+    fn pack(&self, words: &mut [u32]) {
+        let (black, white) = self.black_and_white();
+        let turn = if self.turn == Side::First { 0 } else { TURN_BIT };
+        [(black | white) & !TURN_BIT | turn, black].pack(words);
+    }
+
+    fn unpack(words: &[u32]) -> Self {
+        let [discs_and_turn, black] = <[u64; 2]>::unpack(words);
+        let discs = discs_and_turn | CENTRE;
+        let black = black & discs;
+        let board = Self { own: black, other: discs ^ black, turn: Side::First };
+        if discs_and_turn & TURN_BIT == 0 { board } else { board.passed() }
+    }
+}
+
 impl Board for Othello {
     type Move = Move;
 
     const NAME: &'static str = "othello";
     const MOVE_FORM: &'static str = "a square from a1 to h8, or pass";
     const START: Self = Self { own: BLACK_START, other: CENTRE ^ BLACK_START, turn: Side::First };
-    /// Two bitboards: the discs, and which of them are black. Whose turn it is stands in the bit of a square that always has a
-    /// disc, and so need not say so.
-    const WORDS: usize = 4;
-
-    fn pack(&self, words: &mut [u32]) {
-        let (black, white) = self.black_and_white();
-        let turn = if self.turn == Side::First { 0 } else { TURN_BIT };
-        let discs = (black | white) & !TURN_BIT | turn;
-        for (words, board) in words.chunks_exact_mut(2).zip([discs, black]) {
-            let [a, b, c, d, e, f, g, h] = board.to_le_bytes();
-            words[0] = u32::from_le_bytes([a, b, c, d]);
-            words[1] = u32::from_le_bytes([e, f, g, h]);
-        }
-    }
-
-    fn unpack(words: &[u32]) -> Self {
-        let board = |at: usize| u64::from(words[at]) | u64::from(words[at + 1]) << 32;
-        let discs = board(0) | CENTRE;
-        let black = board(2) & discs;
-        let board = Self { own: black, other: discs ^ black, turn: Side::First };
-        if u64::from(words[0]) & TURN_BIT == 0 { board } else { board.passed() }
-    }
 
     fn turn(&self) -> Side {
         self.turn

@@ -5,7 +5,9 @@
 //! that depends on where the counter stood and on who stopped. A stop is always there, so play that avoids every repetition ends.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
+use cascow_core::search::{Action, Choice, Evaluation, Game, Generator, Repetition, Turn};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
@@ -110,4 +112,48 @@ impl Stops {
         path.remove(&state);
         Self::best(state, values.into_iter())
     }
+}
+
+/// The game of some stops. Repetition is avoided, or else a draw. States from [`GOING`] on are those stopped at the state so many
+/// before; action 0 stops, the others are the steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Counter<const AVOID: bool>(pub(crate) Stops);
+
+impl<const AVOID: bool> Game for Counter<AVOID> {
+    type State = u32;
+    type Error = Infallible;
+
+    const REPETITION: Repetition = if AVOID { Repetition::Avoid } else { Repetition::Value(0.5) };
+
+    fn turn(&self, state: &u32) -> Turn {
+        if state.is_multiple_of(2) { Turn::First } else { Turn::Second }
+    }
+
+    fn actions(&mut self, state: &u32, out: &mut Vec<Choice>) -> Result<(), Infallible> {
+        if index(*state) < GOING {
+            out.extend((0..=3).map(|action| Choice::new(Action(action))));
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, state: &u32, action: Action) -> Result<Option<u32>, Infallible> {
+        let from = index(*state);
+        let next = match index(action.0).checked_sub(1) {
+            None => from + GOING,
+            Some(step) => Stops::steps(from)[step],
+        };
+        Ok(Some(u32::try_from(next).unwrap()))
+    }
+
+    /// Nothing is known of a state that goes on.
+    fn evaluate(&mut self, state: &u32, _: &mut Generator) -> Result<Evaluation, Infallible> {
+        Ok(match index(*state).checked_sub(GOING) {
+            Some(stopped) => Evaluation::terminal(self.0.0[stopped]),
+            None => Evaluation::estimate(0.5),
+        })
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap()
 }

@@ -6,7 +6,9 @@
 //! Each roll or hold adds something for good, so no state recurs.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
+use cascow_core::search::{Action, Choice, Evaluation, Game, Generator, Turn};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
 
@@ -148,5 +150,64 @@ pub(crate) fn values(start: Race) -> BTreeMap<Race, f64> {
         if !changed {
             return values;
         }
+    }
+}
+
+/// The race as a game: states are its [words](Race::word); actions are to roll (0), to hold (1), and what the die shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dice;
+
+const ROLL: Action = Action(0);
+const HOLD: Action = Action(1);
+
+impl Game for Dice {
+    type State = u32;
+    type Error = Infallible;
+
+    fn turn(&self, state: &u32) -> Turn {
+        match Race::of_word(*state) {
+            Race { rolling: true, .. } => Turn::Chance,
+            Race { player: 0, .. } => Turn::First,
+            _ => Turn::Second,
+        }
+    }
+
+    fn actions(&mut self, state: &u32, out: &mut Vec<Choice>) -> Result<(), Infallible> {
+        let race = Race::of_word(*state);
+        if race.result().is_some() {
+            return Ok(());
+        }
+        if race.rolling {
+            out.extend((1..).zip(EIGHTHS).map(|(face, eighths)| Choice {
+                action: Action(face),
+                prior: f32::from(eighths) / 8.0,
+            }));
+        } else {
+            out.push(Choice::new(ROLL));
+            out.extend(race.hold().map(|_| Choice::new(HOLD)));
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, state: &u32, action: Action) -> Result<Option<u32>, Infallible> {
+        let race = Race::of_word(*state);
+        let next = match action {
+            _ if race.rolling => Some(race.shown(u8::try_from(action.0).unwrap())),
+            ROLL => Some(race.roll()),
+            _ => race.hold(),
+        };
+        Ok(next.map(Race::word))
+    }
+
+    fn evaluate(
+        &mut self,
+        state: &u32,
+        generator: &mut Generator,
+    ) -> Result<Evaluation, Infallible> {
+        let race = Race::of_word(*state);
+        Ok(match race.result() {
+            Some(result) => Evaluation::terminal(result),
+            None => Evaluation::estimate(race.playout(generator)),
+        })
     }
 }
