@@ -33,7 +33,7 @@ where
 #[test]
 fn endgames_of_connect4_are_proven_as_the_solver_solves_them() {
     let mut solver = Solver::default();
-    for board in endgames(100, 12, 0) {
+    for board in endgames(1000, 12, 0) {
         let search = search(board, &mut Playouts::new(), 1_000_000);
         let root = search.root();
         let value = solver.solve(board).value();
@@ -57,17 +57,23 @@ fn where_repetition_is_a_draw_the_value_is_that_of_retrograde_analysis() {
     }
 }
 
+/// Values are means there, of a graph that ends when every edge of it was tried; what is proven must hold on every path.
 #[test]
-fn where_repetition_is_avoided_the_value_is_that_of_all_paths_without_one() {
+fn where_repetition_is_avoided_nothing_is_proven_that_a_path_without_one_belies() {
+    let mut narrowed = 0;
     for seed in 0..12 {
         let stops = Stops::of_seed(seed);
         for root in 0..GOING {
             let value = stops.value_with_repetition_avoided(root);
             let root = u32::try_from(root).unwrap();
-            let found = search(root, &mut Counter::<true>(stops.clone()), 20_000).root().value;
-            assert!((found - value).abs() < 0.05, "seed {seed}, state {root}: {found} for {value}");
+            let found = search(root, &mut Counter::<true>(stops.clone()), 20_000).root();
+            let (lowest, highest) = found.bounds;
+            // Bounds are halves: a value of a quarter lies within those around it.
+            assert!(lowest <= value && value <= highest, "seed {seed}, state {root}: {found:?}");
+            narrowed += u32::from(found.bounds != (0.0, 1.0));
         }
     }
+    assert!(narrowed >= 30, "{narrowed}");
 }
 
 #[test]

@@ -298,7 +298,8 @@ impl fmt::Display for Connect4 {
                     (true, true) => 'X',
                     (true, false) => 'O',
                 };
-                write!(f, "{stone} ")?;
+                let space = if column == 0 { "" } else { " " };
+                write!(f, "{space}{stone}")?;
             }
             writeln!(f)?;
         }

@@ -153,11 +153,8 @@ impl Plain for PlainConnect4 {
     fn picture(&self) -> String {
         let mut picture = String::new();
         for row in &self.cells {
-            for cell in row {
-                picture.push(*cell);
-                picture.push(' ');
-            }
-            picture.push('\n');
+            let row: Vec<String> = row.iter().map(char::to_string).collect();
+            picture += &format!("{}\n", row.join(" "));
         }
         picture + "1 2 3 4 5 6 7"
     }
