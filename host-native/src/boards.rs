@@ -166,8 +166,10 @@ where
             let (shared, done) = (&shared, &done);
             scope.spawn(move || {
                 let worked = work(shared, number, budget, done);
-                // Whatever ended one worker ends all.
-                done.store(true, Ordering::Relaxed);
+                // What ends one worker ends all; but of the evaluations, another may still make or give back some.
+                if !matches!(worked, Ok(Some(Stopped::Evaluations))) {
+                    done.store(true, Ordering::Relaxed);
+                }
                 worked
             })
         };
