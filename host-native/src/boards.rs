@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,7 +160,7 @@ where
     B: Board + Send + Sync,
 {
     let done = AtomicBool::new(false);
-    let shared = RwLock::new(search);
+    let shared = Shared { search: RwLock::new(search), turnstile: Mutex::new(()) };
     let ended: Vec<Result<Option<Stopped>, Error>> = thread::scope(|scope| {
         let spawn = |number| {
             let (shared, done) = (&shared, &done);
@@ -186,19 +186,38 @@ where
     Ok(exhausted.or_else(|| reasons().next()).unwrap_or(Stopped::Interrupted))
 }
 
+/// A search that is stepped by many or changed by one.
+///
+/// The lock alone would let those who step overtake for ever whoever wants the search alone: between two batches of theirs it is
+/// free for less time than it takes to wake up. So all pass a turnstile, and who wants it alone holds that meanwhile.
+struct Shared<'a, B> {
+    search: RwLock<&'a mut Search<B>>,
+    turnstile: Mutex<()>,
+}
+
+impl<'a, B> Shared<'a, B> {
+    // A worker that panicked has changed nothing that the others could not go on from, and its panic is passed on in the end.
+
+    fn beside(&self) -> RwLockReadGuard<'_, &'a mut Search<B>> {
+        drop(self.turnstile.lock().unwrap_or_else(PoisonError::into_inner));
+        self.search.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alone(&self) -> (MutexGuard<'_, ()>, RwLockWriteGuard<'_, &'a mut Search<B>>) {
+        let turnstile = self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
+        (turnstile, self.search.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// One worker's share. `None` if others ended the search.
 fn work<B: Board>(
-    shared: &RwLock<&mut Search<B>>,
+    shared: &Shared<'_, B>,
     number: u32,
     budget: &Budget<'_>,
     done: &AtomicBool,
 ) -> Result<Option<Stopped>, Error> {
-    // A worker that panicked has changed nothing that the others could not go on from, and its panic is passed on in the end.
-    let read = || shared.read().unwrap_or_else(PoisonError::into_inner);
-    let write = || shared.write().unwrap_or_else(PoisonError::into_inner);
-
     let mut game = Playouts::new();
-    let mut worker = read().worker(number);
+    let mut worker = shared.beside().worker(number);
     let ended = loop {
         if done.load(Ordering::Relaxed) {
             break Ok(None);
@@ -208,11 +227,11 @@ fn work<B: Board>(
             Err(stopped) => break Ok(Some(stopped)),
         };
         let (batch, needs_room) = {
-            let search = read();
+            let search = shared.beside();
             (step_often(&search, &mut worker, &mut game, granted), search.needs_room())
         };
         if needs_room {
-            let mut search = write();
+            let (_turnstile, mut search) = shared.alone();
             // Another may have made it.
             if search.needs_room()
                 && let Err(error) = search.make_room()
@@ -230,7 +249,7 @@ fn work<B: Board>(
             Err(error) => break Err(refused(error)),
         }
     };
-    write().count(&mut worker);
+    shared.alone().1.count(&mut worker);
     ended
 }
 

@@ -308,13 +308,13 @@ const fn ones_up_to_each_byte(bits: u64) -> u64 {
 /// 2008, section 4).
 fn select(bits: u64, up_to: u64, number: u64) -> u8 {
     // A byte's high bit stays where the ones up to it are at most `number`: these bytes lie below the one sought.
-    let passed = ((number * EACH_BYTE) | HIGH_BITS) - up_to & HIGH_BITS;
+    let passed = (((number * EACH_BYTE) | HIGH_BITS) - up_to) & HIGH_BITS;
     let byte = (passed >> 7).wrapping_mul(EACH_BYTE) >> 56 << 3;
     let number = number - (up_to << 8 >> byte & 0xff);
     // The byte's bits, one in each byte, and again the ones up to each.
-    let spread = (bits >> byte & 0xff) * EACH_BYTE & EACH_BIT;
-    let ones = (spread + (HIGH_BITS - EACH_BYTE) >> 7 & EACH_BYTE).wrapping_mul(EACH_BYTE);
-    let passed = ((number * EACH_BYTE) | HIGH_BITS) - ones & HIGH_BITS;
+    let spread = ((bits >> byte & 0xff) * EACH_BYTE) & EACH_BIT;
+    let ones = ((spread + (HIGH_BITS - EACH_BYTE)) >> 7 & EACH_BYTE).wrapping_mul(EACH_BYTE);
+    let passed = (((number * EACH_BYTE) | HIGH_BITS) - ones) & HIGH_BITS;
     let [place, ..] = (byte + ((passed >> 7).wrapping_mul(EACH_BYTE) >> 56)).to_le_bytes();
     place
 }

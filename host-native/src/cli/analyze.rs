@@ -31,7 +31,7 @@ pub(super) fn analyze(args: &Analyze, output: &Output) -> Result<Answer, Error> 
 fn position<B: Board + Send + Sync>(args: &Analyze, output: &Output) -> Result<Answer, Error> {
     let board = start::<B>(args.moves.as_deref())?;
     if let Some(outcome) = board.outcome() {
-        let result = in_words::<B>(outcome);
+        let result = in_words(outcome);
         return Err(Error::Misuse(format!("no moves: the game is over, {result}")));
     }
     let mut limits = limits(&args.thinking);
@@ -184,7 +184,7 @@ pub(super) const fn mark(side: Side) -> char {
 }
 
 /// A result as the end of a sentence.
-pub(super) fn in_words<B: Board>(outcome: Outcome) -> String {
+pub(super) fn in_words(outcome: Outcome) -> String {
     match outcome {
         Outcome::Win(side) => format!("{} has won", mark(side)),
         Outcome::Draw => "a draw".to_owned(),

@@ -92,7 +92,7 @@ impl<'a, B: Board + Send + Sync> Table<'a, B> {
         loop {
             self.say(&format!("\n{}\n\n", self.board))?;
             if let Some(outcome) = self.board.outcome() {
-                self.say(&format!("The game is over: {}.\n", in_words::<B>(outcome)))?;
+                self.say(&format!("The game is over: {}.\n", in_words(outcome)))?;
                 return Ok(Answer::Yes);
             }
             let mover = mark(self.board.turn());
