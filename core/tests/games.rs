@@ -252,10 +252,10 @@ fn endgames<B: Board, P: Plain>(count: usize, plies: u32, seed: u64) -> Vec<(B, 
     endgames
 }
 
-fn playouts_agree_with_exact_chances<B: Board, P: Plain>(plies: u32) {
+fn playouts_agree_with_exact_chances<B: Board, P: Plain>(endgames: Vec<(B, P)>) {
     const PLAYOUTS: u32 = 40_000;
     let mut generator = generator(3);
-    for (board, plain) in endgames::<B, P>(12, plies, 4) {
+    for (board, plain) in endgames {
         let chances = plain.chances();
         let found = frequencies(PLAYOUTS, || board.playout(&mut generator));
         for (chance, found) in chances.into_iter().zip(found) {
@@ -269,12 +269,45 @@ fn playouts_agree_with_exact_chances<B: Board, P: Plain>(plies: u32) {
 
 #[test]
 fn playouts_of_connect4_end_as_often_as_all_endings_counted() {
-    playouts_agree_with_exact_chances::<Connect4, PlainConnect4>(34);
+    playouts_agree_with_exact_chances(endgames::<Connect4, PlainConnect4>(12, 34, 4));
 }
 
 #[test]
 fn playouts_of_othello_end_as_often_as_all_endings_counted() {
-    playouts_agree_with_exact_chances::<Othello, PlainOthello>(54);
+    playouts_agree_with_exact_chances(endgames::<Othello, PlainOthello>(12, 54, 4));
+}
+
+/// From where a random game went on for `plies` more, two or more of them passes that did not end it.
+fn endgames_with_passes(count: usize, plies: usize) -> Vec<(Othello, PlainOthello)> {
+    let mut endgames = Vec::new();
+    for seed in 0.. {
+        let mut generator = generator(seed);
+        let mut plain = PlainOthello::start();
+        let mut written = Vec::new();
+        let mut past = vec![plain.clone()];
+        while plain.outcome().is_none() {
+            let moves = plain.moves();
+            written.push(moves[below(&mut generator, moves.len())].clone());
+            plain.play(&written[written.len() - 1]);
+            past.push(plain.clone());
+        }
+        let from = written.len() - plies;
+        if written[from..].iter().filter(|action| *action == "pass").count() >= 2 {
+            let board = after(Othello::START, &written[..from].concat()).unwrap();
+            endgames.push((board, past[from].clone()));
+        }
+        if endgames.len() == count {
+            break;
+        }
+    }
+    endgames
+}
+
+#[test]
+fn playouts_of_othello_go_on_after_each_of_several_passes() {
+    let endgames = endgames_with_passes(12, 9);
+    assert_eq!(endgames.len(), 12);
+    playouts_agree_with_exact_chances(endgames);
 }
 
 fn playouts_agree_with_plain_ones<B: Board, P: Plain>(plain_playouts: u32) {
