@@ -155,7 +155,7 @@ impl<'a, B: Board + Send + Sync> Table<'a, B> {
 
     fn hint(&mut self) -> Result<bool, Error> {
         let Some((opinion, playouts)) = self.think()? else { return Ok(false) };
-        let (best, line) = (&opinion.best_move, opinion.line.join(" "));
+        let (best, line) = (&opinion.best_move, beginning(&opinion.line));
         self.say(&format!(
             "Hint: {best}, {} for you after {playouts} playouts; it may go on {line}.\n",
             opinion.in_words()
@@ -169,10 +169,9 @@ impl<'a, B: Board + Send + Sync> Table<'a, B> {
         // The search's moves are the board's own.
         let Some((action, _)) = B::read_move(&opinion.best_move) else { return Ok(false) };
         let mover = mark(self.board.turn());
-        let line = opinion.line.get(1..).unwrap_or_default();
-        let expected = match line {
-            [] => String::new(),
-            line => format!("; it expects {}", line[..line.len().min(6)].join(" ")),
+        let expected = match opinion.line.get(1..) {
+            None | Some([]) => String::new(),
+            Some(line) => format!("; it expects {}", beginning(line)),
         };
         self.say(&format!(
             "{mover} plays {action}: {} for {mover} after {playouts} playouts{expected}.\n",
@@ -219,6 +218,12 @@ impl<'a, B: Board + Send + Sync> Table<'a, B> {
     fn say(&self, text: &str) -> Result<(), Error> {
         self.output.bytes(text.as_bytes())
     }
+}
+
+/// As much of what the search expects as a person follows.
+fn beginning(line: &[String]) -> String {
+    const MOVES: usize = 6;
+    line[..line.len().min(MOVES)].join(" ")
 }
 
 /// What a line asks for, or what is wrong with it.
