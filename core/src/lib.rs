@@ -22,6 +22,7 @@
 //! | [`reach`] | what a snapshot refers to, for collectors and checks |
 //! | [`bundle`] | snapshots on the way from one host to another |
 //! | [`search`] | Monte-Carlo graph search |
+//! | [`games`] | board games to search |
 //!
 //! # Features
 //!
@@ -52,6 +53,8 @@ pub mod entry;
 pub mod executor;
 #[cfg(feature = "alloc")]
 pub mod frame;
+#[cfg(feature = "alloc")]
+pub mod games;
 pub mod hash;
 pub mod merkle;
 #[cfg(feature = "alloc")]

@@ -5,13 +5,14 @@
 //! the graph, the counts and the generator are what they were.
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-use rand_xoshiro::rand_core::SeedableRng;
-
-use super::{
-    Edge, EdgeId, Evaluation, Game, Generator, Node, NodeId, Renewal, SearchError, Settings,
-    Target, graph::Graph, select::Descent,
-};
+use super::backup::Rules;
+use super::gains::Gains;
+use super::graph::{EdgeId, Graph, Layout, Link, NodeId};
+use super::settings::{Backup, Renewal, Settings};
+use super::worker::{Arrival, Shared, Task, Worker, Written};
+use super::{Action, Choice, Evaluation, Game, MAX_WORDS, Packed, Repetition, SearchError};
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +24,12 @@ pub enum Step {
         /// What it led to.
         outcome: Outcome,
     },
-    /// Every state within the depth limit has been met and every edge between them tried: nothing is left to do.
+    /// The way led back to itself, in a game where that ends it.
+    Repeated,
+    /// All that is worth trying is being tried by other workers.
+    Busy,
+    /// Every state within the depth limit has been met and every edge between them tried, or the root's value is
+    /// proven: nothing is left to do.
     Exhausted,
 }
 
@@ -34,8 +40,6 @@ pub enum Outcome {
     New {
         /// The new node.
         node: NodeId,
-        /// The game's judgement of it.
-        evaluation: Evaluation,
     },
     /// A state met before by another way: nothing was evaluated.
     Transposition {
@@ -47,192 +51,390 @@ pub enum Outcome {
 }
 
 /// How much a search has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
-    /// Valid evaluations received, one for each node ever made.
+    /// Evaluations that became nodes, each one for a state that was not in the graph.
     pub evaluations: u64,
     /// Edges found to lead to a state met before.
     pub transpositions: u64,
     /// Edges found to lead nowhere.
     pub closed: u64,
+    /// Nodes forgotten, to stay within the byte limit or since the root went on without them.
+    pub forgotten: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.evaluations += other.evaluations;
+        self.transpositions += other.transpositions;
+        self.closed += other.closed;
+        self.forgotten += other.forgotten;
+    }
 }
 
 /// A Monte-Carlo graph search over a [`Game`], which is lent to it for each step.
-pub struct Search<G: Game> {
-    pub(super) graph: Graph<G::State, G::Action, G::Key>,
-    settings: Settings,
-    generator: Generator,
+pub struct Search<S> {
+    pub(super) shared: Shared,
+    /// The worker of whoever steps the search alone.
+    pub(super) own: Worker<S>,
     pub(super) counts: Counts,
-    pub(super) best: NodeId,
+    pub(super) best: u32,
+    pub(super) state: PhantomData<S>,
 }
 
-impl<G: Game> Search<G> {
+impl<S: Packed> Search<S> {
     /// Begins at `root`, which is evaluated.
     ///
     /// # Errors
     /// [`SearchError`]: a setting out of range, or a game that fails or breaks its contract at the root.
-    pub fn new(
+    pub fn new<G: Game<State = S>>(
         settings: Settings,
-        root: G::State,
+        root: S,
         game: &mut G,
     ) -> Result<Self, SearchError<G::Error>> {
-        settings.validate()?;
-        let mut search = Self {
-            graph: Graph::new(),
-            settings,
-            generator: Generator::seed_from_u64(settings.seed),
-            counts: Counts::default(),
-            best: NodeId::ROOT,
-        };
-        let key = game.key(&root);
-        search.add(key, root, 0, game)?;
-        search.graph.renew(&[NodeId::ROOT], &settings);
+        settings.validate(G::REPETITION)?;
+        let mut own = Worker::new(settings.seed, 0);
+        let arrival = evaluate(&mut own, root, game)?;
+        let mut search = Self::empty(settings, G::REPETITION, own);
+        search.shared.root = search.enter_root(arrival)?;
+        search.best = search.shared.root;
+        search.counts.evaluations = 1;
         Ok(search)
     }
 
-    /// Tries one edge: the untried one at the end of a descent from the root by PUCT.
+    /// A search without a root.
+    pub(super) fn empty(settings: Settings, repetition: Repetition, own: Worker<S>) -> Self {
+        const { assert!(S::WORDS <= MAX_WORDS, "a packed state has at most MAX_WORDS words") };
+        let wide = settings.renewal == Renewal::Ancestors || settings.backup != Backup::Mean;
+        let repeats = matches!(repetition, Repetition::Value(_));
+        let layout = Layout { state_words: S::WORDS, wide, repeats };
+        let shared = Shared {
+            graph: Graph::new(layout),
+            settings,
+            rules: Rules::new(&settings, repetition),
+            repetition,
+            gains: Gains::default(),
+            root: 0,
+        };
+        Self { shared, own, counts: Counts::default(), best: 0, state: PhantomData }
+    }
+
+    /// Makes a state a node that no edge leads to.
+    fn enter_root<E>(&mut self, arrival: Arrival<S>) -> Result<u32, SearchError<E>> {
+        let Arrival::New { state, turn, evaluation } = arrival else { return Ok(self.shared.root) };
+        let (facts, value) = self.shared.facts_of(turn, evaluation, Link::Untried, 0);
+        match self.shared.graph.insert::<false, S>(&state, facts, value, 0) {
+            Some(Ok(node) | Err(node)) => Ok(node),
+            None => Err(SearchError::Full),
+        }
+    }
+
+    /// Tries one edge: the one at the end of a descent from the root that nobody has tried.
     ///
-    /// Costs one [`Game::apply`], at most one [`Game::evaluate`] and one [`Game::actions`], and the renewal of values
-    /// as set by [`Renewal`].
+    /// Costs one [`Game::apply`], at most one [`Game::evaluate`] and as a rule one [`Game::actions`], and the renewal of
+    /// values as set by [`Renewal`]. Now and then it makes room or forgets, which costs O(nodes).
     ///
     /// # Errors
     /// [`SearchError`]: the game failed or broke its contract, or the graph is full. The search is as it was before.
-    pub fn step(&mut self, game: &mut G) -> Result<Step, SearchError<G::Error>> {
-        let Descent { path, untried, dead_ends } = self.graph.descend(&self.settings);
-        let Some(edge) = untried else {
-            self.graph.renew(&dead_ends, &self.settings);
-            return Ok(Step::Exhausted);
-        };
-        let outcome = self.try_edge(edge, game)?;
-        let nearer = self.write(edge, outcome, &path);
-        self.renew(edge, outcome, &path, dead_ends, nearer);
-        Ok(Step::Tried { edge, outcome })
-    }
-
-    /// Learns from the game where `edge` leads, and adds the node if it is new.
-    fn try_edge(&mut self, edge: EdgeId, game: &mut G) -> Result<Outcome, SearchError<G::Error>> {
-        let parent = self.graph.node(edge.parent);
-        let action = self.graph.action(self.graph.edge(edge).action);
-        let Some(state) = game.apply(&parent.state, action).map_err(SearchError::Game)? else {
-            return Ok(Outcome::Closed);
-        };
-        let key = game.key(&state);
-        match self.graph.find(&key) {
-            Some(node) if node == edge.parent => Ok(Outcome::Closed),
-            Some(node) => Ok(Outcome::Transposition { node }),
-            None => {
-                let depth = parent.depth.saturating_add(1);
-                let (node, evaluation) = self.add(key, state, depth, game)?;
-                Ok(Outcome::New { node, evaluation })
-            }
-        }
-    }
-
-    /// Asks the game about a new state and, if all answers are sound, makes it a node.
-    fn add(
+    pub fn step<G: Game<State = S>>(
         &mut self,
-        key: G::Key,
-        state: G::State,
-        depth: u32,
         game: &mut G,
-    ) -> Result<(NodeId, Evaluation), SearchError<G::Error>> {
-        let id = self.graph.next_id().ok_or(SearchError::Full)?;
-        let mut generator = self.generator.clone();
-        let evaluation = game.evaluate(&state, &mut generator).map_err(SearchError::Game)?;
-        if !(0.0..=1.0).contains(&evaluation.value) {
-            return Err(SearchError::InvalidValue { found: evaluation.value });
-        }
-        let mut actions = Vec::new();
-        if !evaluation.terminal {
-            game.actions(&state, &mut actions).map_err(SearchError::Game)?;
-        }
-        let node = Node {
-            maximises: game.maximises(&state),
-            edges: self.edges(actions)?,
-            parents: Vec::new(),
-            value: evaluation.value,
-            best: evaluation.value,
-            complete: false,
-            walk: 0,
-            evaluation,
-            depth,
-            state,
-        };
-        self.generator = generator;
-        self.graph.insert(id, key, node);
-        self.counts.evaluations += 1;
-        let best = self.graph.node(self.best);
-        if best.better(evaluation.value, best.evaluation.value) != best.evaluation.value {
-            self.best = id;
-        }
-        Ok((id, evaluation))
-    }
-
-    /// Names the actions and scales their priors.
-    fn edges(
-        &mut self,
-        actions: Vec<(G::Action, f32)>,
-    ) -> Result<Vec<Edge>, SearchError<G::Error>> {
-        let invalid =
-            |&(_, &(_, prior)): &(usize, &(G::Action, f32))| !prior.is_finite() || prior < 0.0;
-        if let Some((index, &(_, found))) = actions.iter().enumerate().find(invalid) {
-            return Err(SearchError::InvalidPrior { index, found });
-        }
-        let count = u32::try_from(actions.len()).map_err(|_| SearchError::Full)?;
-        let sum: f64 = actions.iter().map(|&(_, prior)| f64::from(prior)).sum();
-        let scaled =
-            |prior: f32| if sum > 0.0 { f64::from(prior) / sum } else { 1.0 / f64::from(count) };
-        let edge = |(action, prior): (G::Action, f32)| {
-            let action = self.graph.intern(action).ok_or(SearchError::Full)?;
-            Ok(Edge { action, prior: scaled(prior), visits: 0, target: Target::Untried })
-        };
-        actions.into_iter().map(edge).collect()
-    }
-
-    /// Writes down where `edge` leads. Returns the nodes that came nearer to the root.
-    fn write(&mut self, edge: EdgeId, outcome: Outcome, path: &[EdgeId]) -> Vec<NodeId> {
-        let node = match outcome {
-            Outcome::Closed => {
-                self.counts.closed += 1;
-                self.graph.edge_mut(edge).target = Target::Closed;
-                return Vec::new();
+    ) -> Result<Step, SearchError<G::Error>> {
+        self.make_room()?;
+        let step = match drive::<false, G>(&self.shared, &mut self.own, game)? {
+            Driven::Ended(step) => step,
+            Driven::Arrived(edge, arrival) => {
+                let written = self.shared.write::<false, S>(&mut self.own, arrival);
+                step_of(edge, self.learn(None, written))?
             }
-            Outcome::Transposition { node } => {
-                self.counts.transpositions += 1;
+        };
+        self.counts.add(core::mem::take(&mut self.own.counts));
+        Ok(self.patience(step))
+    }
+
+    /// Ways that lead back to themselves for long mean that there is nothing else.
+    fn patience(&mut self, step: Step) -> Step {
+        self.own.idle = if step == Step::Repeated { self.own.idle + 1 } else { 0 };
+        if self.own.idle > 1000 + 2 * self.shared.graph.len() as u64 {
+            Step::Exhausted
+        } else {
+            step
+        }
+    }
+
+    /// Tries one edge beside other threads that do the same, each with a worker of its own. `Step::Busy` means to try again.
+    ///
+    /// Room is not made here: whoever finds [`needs_room`](Self::needs_room) makes the others wait and calls
+    /// [`make_room`](Self::make_room). What the worker counted is the search's once [`count`](Self::count) was called.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and [`SearchError::NotShareable`].
+    pub fn step_beside<G: Game<State = S>>(
+        &self,
+        worker: &mut Worker<S>,
+        game: &mut G,
+    ) -> Result<Step, SearchError<G::Error>> {
+        if self.shared.graph.layout.wide {
+            return Err(SearchError::NotShareable);
+        }
+        match drive::<true, G>(&self.shared, worker, game)? {
+            Driven::Ended(step) => Ok(step),
+            Driven::Arrived(edge, arrival) => {
+                match self.shared.write::<true, S>(worker, arrival) {
+                    // Not full yet: others have taken what room there was.
+                    Written::NoRoom => Ok(Step::Busy),
+                    written => step_of(edge, written),
+                }
+            }
+        }
+    }
+
+    /// A worker for [`step_beside`](Self::step_beside) or [`seek`](Self::seek). Numbers give different streams of chance; number 0
+    /// is the search's own.
+    #[must_use]
+    pub fn worker(&self, number: u32) -> Worker<S> {
+        Worker::new(self.shared.settings.seed, number)
+    }
+
+    /// The first half of a step, for evaluations that take long: what the game is to be asked. See [`Worker`].
+    ///
+    /// # Errors
+    /// [`SearchError::Recurred`], [`SearchError::Full`].
+    pub fn seek<E>(&mut self, worker: &mut Worker<S>) -> Result<Task<S>, SearchError<E>> {
+        // Nobody's way may be swept away, so nothing is forgotten here.
+        if self.shared.graph.is_tight() {
+            self.grow()?;
+        }
+        self.shared.seek::<false, S, E>(worker)
+    }
+
+    /// Answers [`Task::Expand`]. The worker then seeks on from there.
+    ///
+    /// # Errors
+    /// [`SearchError`]: what the game offers is not sound. The worker's way is given up.
+    pub fn expand<E>(
+        &mut self,
+        worker: &mut Worker<S>,
+        choices: &mut [Choice],
+    ) -> Result<(), SearchError<E>> {
+        self.shared.expand::<false, S, E>(worker, choices)
+    }
+
+    /// Answers [`Task::Try`].
+    ///
+    /// # Errors
+    /// [`SearchError::InvalidValue`]: the worker's way is given up. [`SearchError::Full`].
+    pub fn answer<E>(
+        &mut self,
+        worker: &mut Worker<S>,
+        arrival: Arrival<S>,
+    ) -> Result<Step, SearchError<E>> {
+        let Some(last) = worker.path.last() else { return Ok(Step::Busy) };
+        let edge = EdgeId { parent: NodeId(last.node), index: last.edge };
+        if let Arrival::New { evaluation, .. } = &arrival
+            && let Err(error) = check(*evaluation)
+        {
+            self.abandon(worker);
+            return Err(error);
+        }
+        let written = self.shared.write::<false, S>(worker, arrival);
+        let step = step_of(edge, self.learn(Some(&mut *worker), written))?;
+        self.counts.add(core::mem::take(&mut worker.counts));
+        Ok(step)
+    }
+
+    /// Gives up what a worker is doing, as if it had never begun: its game failed, or panicked.
+    pub fn abandon(&self, worker: &mut Worker<S>) {
+        self.shared.retract::<true, S>(worker);
+    }
+
+    /// Takes over what a worker has counted.
+    pub fn count(&mut self, worker: &mut Worker<S>) {
+        self.counts.add(core::mem::take(&mut worker.counts));
+    }
+
+    /// What follows from an answer in a wide graph; of `worker`, or the search's own.
+    fn learn(&mut self, worker: Option<&mut Worker<S>>, written: Written) -> Written {
+        if self.shared.graph.layout.wide && written != Written::NoRoom {
+            let worker = worker.unwrap_or(&mut self.own);
+            self.shared.catch_up(worker, written);
+            if let Written::New { child } = written {
+                let (new, best) = (self.evaluation_of(child), self.evaluation_of(self.best));
+                let maximises =
+                    self.shared.graph.facts(self.shared.root).turn() != super::Turn::Second;
+                if new != best && (new > best) == maximises {
+                    self.best = child;
+                }
+            }
+        }
+        written
+    }
+
+    fn evaluation_of(&self, node: u32) -> f64 {
+        self.shared.graph.evaluation(node)
+    }
+
+    /// Whether [`make_room`](Self::make_room) has something to do.
+    #[must_use]
+    pub fn needs_room(&self) -> bool {
+        self.shared.graph.is_tight() || self.is_over_limit()
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.shared.settings.byte_limit.is_some_and(|limit| self.bytes() > limit)
+    }
+
+    /// Makes room for more nodes, and if the graph is beyond its byte limit, forgets what was visited least. No worker may be
+    /// on its way: those of [`seek`](Self::seek) must have been answered or abandoned. O(nodes), at most once in a sixteenth of them.
+    ///
+    /// # Errors
+    /// [`SearchError::Full`].
+    pub fn make_room<E>(&mut self) -> Result<(), SearchError<E>> {
+        if self.is_over_limit() {
+            self.forget();
+        }
+        if self.shared.graph.is_tight() { self.grow() } else { Ok(()) }
+    }
+
+    fn grow<E>(&mut self) -> Result<(), SearchError<E>> {
+        self.shared.graph.make_room();
+        if self.shared.graph.is_full() { Err(SearchError::Full) } else { Ok(()) }
+    }
+
+    /// Makes what `action` leads to the new root. What is known of it and below it stays; what is no longer reached is forgotten.
+    /// `None` if the action is not one of the root's, or leads nowhere. No worker may be on its way. O(nodes).
+    ///
+    /// # Errors
+    /// [`SearchError`]: the game failed or broke its contract. The search is as it was before.
+    pub fn advance_root<G: Game<State = S>>(
+        &mut self,
+        action: Action,
+        game: &mut G,
+    ) -> Result<Option<NodeId>, SearchError<G::Error>> {
+        self.make_room()?;
+        self.shared.retract::<false, S>(&mut self.own);
+        let state = self.shared.graph.state(self.shared.root);
+        let mut choices = Vec::new();
+        game.actions(&state, &mut choices).map_err(SearchError::Game)?;
+        if !choices.iter().any(|choice| choice.action == action) {
+            return Ok(None);
+        }
+        let Some(next) = game.apply(&state, action).map_err(SearchError::Game)? else {
+            return Ok(None);
+        };
+        self.shared.root = match self.shared.graph.find(&next) {
+            Some(node) => node,
+            None => {
+                let arrival = evaluate(&mut self.own, next, game)?;
+                let node = self.enter_root(arrival)?;
+                self.counts.evaluations += 1;
                 node
             }
-            Outcome::New { node, .. } => node,
         };
-        // An edge that closes a cycle says nothing about where it comes from, so it is known but not yet visited.
-        if !path.iter().any(|passed| passed.parent == node) {
-            for &passed in path.iter().chain([&edge]) {
-                let visits = &mut self.graph.edge_mut(passed).visits;
-                *visits = visits.saturating_add(1);
+        self.forget_unreachable();
+        Ok(Some(NodeId(self.shared.root)))
+    }
+}
+
+/// How far a worker came.
+enum Driven<S> {
+    Ended(Step),
+    Arrived(EdgeId, Arrival<S>),
+}
+
+/// Has a worker seek until an edge was tried, asking the game.
+fn drive<const SHARED: bool, G: Game>(
+    shared: &Shared,
+    worker: &mut Worker<G::State>,
+    game: &mut G,
+) -> Result<Driven<G::State>, SearchError<G::Error>> {
+    loop {
+        match shared.seek::<SHARED, G::State, G::Error>(worker)? {
+            Task::Repeated => return Ok(Driven::Ended(Step::Repeated)),
+            Task::Busy => return Ok(Driven::Ended(Step::Busy)),
+            Task::Exhausted => return Ok(Driven::Ended(Step::Exhausted)),
+            Task::Expand { state, .. } => {
+                let mut choices = core::mem::take(&mut worker.choices);
+                choices.clear();
+                let asked = game.actions(&state, &mut choices).map_err(SearchError::Game);
+                let done = match asked {
+                    Ok(()) => shared.expand::<SHARED, G::State, G::Error>(worker, &mut choices),
+                    Err(error) => {
+                        shared.retract::<SHARED, G::State>(worker);
+                        Err(error)
+                    }
+                };
+                worker.choices = choices;
+                match done {
+                    // Not full yet, beside others: they have taken what room there was.
+                    Err(SearchError::Full) if SHARED => return Ok(Driven::Ended(Step::Busy)),
+                    done => done?,
+                }
+            }
+            Task::Try { edge, state, action } => {
+                match arrive(shared, worker, &state, action, game) {
+                    Ok(arrival) => return Ok(Driven::Arrived(edge, arrival)),
+                    Err(error) => {
+                        shared.retract::<SHARED, G::State>(worker);
+                        return Err(error);
+                    }
+                }
             }
         }
-        self.graph.link(edge, node)
     }
+}
 
-    /// Brings values up to date above what a step has changed.
-    fn renew(
-        &mut self,
-        edge: EdgeId,
-        outcome: Outcome,
-        path: &[EdgeId],
-        mut changed: Vec<NodeId>,
-        nearer: Vec<NodeId>,
-    ) {
-        if let Outcome::New { node, .. } = outcome {
-            changed.push(node);
-        }
-        changed.push(edge.parent);
-        // A node that came nearer may be open again, and its ancestors must not go on as if it were complete.
-        if self.settings.renewal == Renewal::Ancestors || !nearer.is_empty() {
-            changed.extend(nearer);
-            changed = self.graph.ancestry(&changed);
-        } else {
-            changed.extend(path.iter().rev().map(|passed| passed.parent));
-        }
-        self.graph.renew(&changed, &self.settings);
+fn arrive<G: Game>(
+    shared: &Shared,
+    worker: &mut Worker<G::State>,
+    state: &G::State,
+    action: Action,
+    game: &mut G,
+) -> Result<Arrival<G::State>, SearchError<G::Error>> {
+    match game.apply(state, action).map_err(SearchError::Game)? {
+        None => Ok(Arrival::Nowhere),
+        Some(next) if is_same(state, &next) => Ok(Arrival::Nowhere),
+        Some(next) if shared.graph.find(&next).is_some() => Ok(Arrival::Met { state: next }),
+        Some(next) => evaluate(worker, next, game),
     }
+}
+
+fn is_same<S: Packed>(a: &S, b: &S) -> bool {
+    let [mut of_a, mut of_b] = [[0; MAX_WORDS]; 2];
+    a.pack(&mut of_a[..S::WORDS]);
+    b.pack(&mut of_b[..S::WORDS]);
+    of_a == of_b
+}
+
+/// Has the game judge a new state. Chance that it used is only used up if the judgement is sound.
+fn evaluate<G: Game>(
+    worker: &mut Worker<G::State>,
+    state: G::State,
+    game: &mut G,
+) -> Result<Arrival<G::State>, SearchError<G::Error>> {
+    let mut generator = worker.generator.clone();
+    let evaluation = game.evaluate(&state, &mut generator).map_err(SearchError::Game)?;
+    check(evaluation)?;
+    worker.generator = generator;
+    Ok(Arrival::New { state, turn: game.turn(&state), evaluation })
+}
+
+fn check<E>(Evaluation { value, .. }: Evaluation) -> Result<(), SearchError<E>> {
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(SearchError::InvalidValue { found: value })
+    }
+}
+
+fn step_of<E>(edge: EdgeId, written: Written) -> Result<Step, SearchError<E>> {
+    let outcome = match written {
+        Written::Closed => Outcome::Closed,
+        Written::Cycle { child } | Written::Transposition { child } => {
+            Outcome::Transposition { node: NodeId(child) }
+        }
+        Written::New { child } => Outcome::New { node: NodeId(child) },
+        Written::NoRoom => return Err(SearchError::Full),
+    };
+    Ok(Step::Tried { edge, outcome })
 }

@@ -5,44 +5,144 @@
 //! materialising of states and cancelling of slow evaluations are the game's own business.
 
 use alloc::vec::Vec;
-use core::hash::Hash;
 
 /// The generator handed to [`Game::evaluate`] for playouts. Its stream depends on the seed alone.
 pub use rand_xoshiro::Xoshiro256PlusPlus as Generator;
 /// The traits through which a [`Generator`] is asked for numbers.
 pub use rand_xoshiro::rand_core;
 
-/// A decision process of one or two players over states which an action turns into other states.
+/// An action. What the number means is the game's business: a column, a square, a place in a list of proposals.
 ///
-/// The search calls [`apply`](Self::apply), [`evaluate`](Self::evaluate) and [`actions`](Self::actions) in this order
-/// for one expansion. An error from any of them leaves the search as it was, and the same expansion is tried again by
-/// the next step.
+/// Equal actions are taken as the same idea wherever they occur: what was gained by one is expected of it elsewhere
+/// (see [`Settings::gain_weight`](super::Settings::gain_weight)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Action(pub u32);
+
+/// One action that a state offers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// The action.
+    pub action: Action,
+    /// Its share of the attention: finite, not negative, scaled to sum to one with the others. At a chance state, its
+    /// probability. Equal priors (or all zero) mean that nothing is known.
+    pub prior: f32,
+}
+
+impl Choice {
+    /// An action of which nothing more is known than of the others.
+    #[must_use]
+    pub const fn new(action: Action) -> Self {
+        Self { action, prior: 1.0 }
+    }
+}
+
+/// A state as a few 32-bit words: a board's bits, or a handle into a table of the game's own.
+///
+/// The search keeps these words in each node, and takes states of equal words for one. They must include everything
+/// that legality and value depend upon.
+pub trait Packed: Copy {
+    /// How many words, at most [`MAX_WORDS`].
+    const WORDS: usize;
+
+    /// Writes the state to `words`, which are [`WORDS`](Self::WORDS).
+    fn pack(&self, words: &mut [u32]);
+
+    /// The state that was packed to `words`. Of a damaged or hostile checkpoint they may be any: then some state is made of them.
+    fn unpack(words: &[u32]) -> Self;
+}
+
+/// The most words that a packed state may have: 64 bytes, a cache line.
+pub const MAX_WORDS: usize = 16;
+
+impl Packed for u32 {
+    const WORDS: usize = 1;
+
+    fn pack(&self, words: &mut [u32]) {
+        words[0] = *self;
+    }
+
+    fn unpack(words: &[u32]) -> Self {
+        words[0]
+    }
+}
+
+impl Packed for u64 {
+    const WORDS: usize = 2;
+
+    #[inline]
+    fn pack(&self, words: &mut [u32]) {
+        for (word, bytes) in words.iter_mut().zip(self.to_le_bytes().as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+    }
+
+    #[inline]
+    fn unpack(words: &[u32]) -> Self {
+        words.iter().rev().fold(0, |high, &low| high << 32 | Self::from(low))
+    }
+}
+
+impl<const N: usize> Packed for [u64; N] {
+    const WORDS: usize = 2 * N;
+
+    #[inline]
+    fn pack(&self, words: &mut [u32]) {
+        self.iter().zip(words.chunks_exact_mut(2)).for_each(|(part, words)| part.pack(words));
+    }
+
+    #[inline]
+    fn unpack(words: &[u32]) -> Self {
+        core::array::from_fn(|part| u64::unpack(&words[2 * part..2 * part + 2]))
+    }
+}
+
+/// Who decides what happens at a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Turn {
+    /// The player who wants high values. With one player: always.
+    First,
+    /// The player who wants low values.
+    Second,
+    /// Nobody: the actions are what may happen, and their priors are how probably.
+    Chance,
+}
+
+/// What it means that a state recurs on the way to itself.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Repetition {
+    /// It cannot: each action changes something for good. Nothing is spent on looking.
+    Impossible,
+    /// It is of no use: the search does not go round.
+    Avoid,
+    /// The game ends with this value, in the first player's view: a draw, most often.
+    Value(f64),
+}
+
+/// A decision process of one or two players, with or without chance, over states which an action turns into others.
+///
+/// For one try the search calls [`actions`](Self::actions) (once for each node that is entered),
+/// [`apply`](Self::apply) and, for a state not met before, [`evaluate`](Self::evaluate) and [`turn`](Self::turn), in
+/// this order. An error from any of them leaves the search as it was, and the same is tried again by the next step.
 pub trait Game {
-    /// A position. The search keeps one for each node, so a handle (a snapshot's id) serves better than the data.
-    type State;
-    /// A move. Equal actions are taken as the same idea wherever they occur: what was gained by one is expected
-    /// of it elsewhere (see [`Settings::gain_weight`](super::Settings::gain_weight)).
-    type Action: Clone + Eq + Hash;
-    /// Identity of a position.
-    type Key: Eq + Hash;
+    /// A position.
+    type State: Packed;
     /// What can go wrong while applying or evaluating.
     type Error;
 
-    /// The identity of `state`, including everything that legality depends upon: two states of equal keys are one node.
-    fn key(&self, state: &Self::State) -> Self::Key;
+    /// What a recurring state means.
+    const REPETITION: Repetition = Repetition::Impossible;
 
-    /// Appends the actions of `state` with their priors, in a stable order.
-    ///
-    /// Priors are finite and not negative, and are scaled to sum to one; equal priors (or all zero) mean
-    /// nothing is known. Called once for each new node that is not terminal.
+    /// Who decides at `state`.
+    fn turn(&self, state: &Self::State) -> Turn {
+        let _ = state;
+        Turn::First
+    }
+
+    /// Appends what `state` offers, in a stable order. If that is nothing, the state counts as an end.
     ///
     /// # Errors
     /// Whatever the game cannot do; the search passes it on.
-    fn actions(
-        &mut self,
-        state: &Self::State,
-        out: &mut Vec<(Self::Action, f32)>,
-    ) -> Result<(), Self::Error>;
+    fn actions(&mut self, state: &Self::State, out: &mut Vec<Choice>) -> Result<(), Self::Error>;
 
     /// The state after `action`, or `None` if the action does not apply or changes nothing: then it is never tried
     /// again from this state.
@@ -52,10 +152,10 @@ pub trait Game {
     fn apply(
         &mut self,
         state: &Self::State,
-        action: &Self::Action,
+        action: Action,
     ) -> Result<Option<Self::State>, Self::Error>;
 
-    /// The worth of `state`, asked once for each node.
+    /// The worth of `state`: exact, an estimate, or the result of a random playout.
     ///
     /// # Errors
     /// Whatever the game cannot do; the search passes it on.
@@ -64,12 +164,6 @@ pub trait Game {
         state: &Self::State,
         generator: &mut Generator,
     ) -> Result<Evaluation, Self::Error>;
-
-    /// Whether the side to move at `state` wants a high value. With one player: always.
-    fn maximises(&self, state: &Self::State) -> bool {
-        let _ = state;
-        true
-    }
 }
 
 /// A game's judgement of one state.

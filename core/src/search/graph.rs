@@ -1,36 +1,30 @@
 // SPDX-License-Identifier: MIT
-//! The graph: one node for each distinct state, edges with visit counts, interned actions.
+//! The graph in memory: one node for each distinct state, edges with visit counts.
 //!
-//! Guarantees that a key names one node, that every node is reached from the root by the edges that lead to it, and
-//! that a node's depth is its shortest known distance from the root. What values mean is left to the backup.
+//! A node is two words that every descent reads (value and facts), apart from what only the node's own turn needs (its
+//! evaluation, where its edges stand, its state). Edges are made when a node is first entered, not when it is met: most
+//! nodes of a search are met once. All words are atomic, so threads share a graph without a lock; what makes room for
+//! more, and what forgets, needs it alone. What values mean is left to the backup.
+//!
+//! A key names one node: equal states are found by an open-addressed index over the nodes' own words.
 
-use alloc::{vec, vec::Vec};
-use core::hash::Hash;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use hashbrown::HashMap;
+use super::column::{Column, add};
+use super::facts::{Bounds, Facts};
+use super::game::{Choice, MAX_WORDS, Packed};
 
-use super::Evaluation;
-
-/// Names a node of one search. Nodes are numbered in the order they were met; the root is the first.
+/// Names a node of one search. The number of a node that was forgotten is given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u32);
+pub struct NodeId(pub(super) u32);
 
 impl NodeId {
-    /// The node that the search began with.
-    pub const ROOT: Self = Self(0);
-
     /// The node's number.
     #[must_use]
     pub const fn number(self) -> u32 {
         self.0
-    }
-
-    fn at(index: usize) -> Option<Self> {
-        u32::try_from(index).ok().map(Self)
-    }
-
-    pub(super) fn index(self) -> usize {
-        self.0 as usize
     }
 }
 
@@ -39,313 +33,731 @@ impl NodeId {
 pub struct EdgeId {
     /// The node that the edge leaves.
     pub parent: NodeId,
-    /// Its place in [`Node::edges`], which is the action's place in the game's order.
+    /// Its place among the node's edges.
     pub index: u32,
 }
 
-/// Names one of the distinct actions that a search has met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActionId(u32);
+/// What a graph keeps of each node and edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) state_words: usize,
+    /// Nodes know their parents, their depth and the best that is below them.
+    pub(super) wide: bool,
+    /// Edges count how often they led back to where the search had come from.
+    pub(super) repeats: bool,
+}
 
-impl ActionId {
-    pub(super) fn index(self) -> usize {
-        self.0 as usize
+impl Layout {
+    const fn cold_words(self) -> usize {
+        2 + self.state_words + if self.wide { 3 } else { 0 }
+    }
+
+    const fn edge_words(self, uniform: bool) -> usize {
+        3 + if uniform { 0 } else { 1 }
+            + if self.repeats { 1 } else { 0 }
+            + if self.wide { 2 } else { 0 }
+    }
+
+    /// A header, then the edges.
+    const fn block_len(self, count: usize, uniform: bool) -> usize {
+        1 + count * self.edge_words(uniform)
     }
 }
 
-/// Where an edge leads.
+/// Where a node's edges stand, or why there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Not known yet.
+pub(super) enum Place {
+    /// Nobody asked for them yet.
+    Unasked,
+    /// Somebody is asking.
+    Claimed,
+    At(u32),
+}
+
+impl Place {
+    const UNASKED: u32 = 0;
+    const CLAIMED: u32 = 1;
+    /// Blocks begin behind the two numbers that are no places.
+    pub(super) const FIRST: u32 = 2;
+
+    const fn of(word: u32) -> Self {
+        match word {
+            Self::UNASKED => Self::Unasked,
+            Self::CLAIMED => Self::Claimed,
+            at => Self::At(at),
+        }
+    }
+}
+
+/// Where an edge leads, in a word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Link {
     Untried,
-    /// Nowhere: the action does not apply here, or changes nothing.
+    /// Somebody is trying it.
+    Claimed,
     Closed,
-    /// To this node.
-    Node(NodeId),
+    Node(u32),
+    /// A node that was forgotten: what it was worth, and whether nothing was left to learn there.
+    Forgotten {
+        value: f64,
+        bounds: Bounds,
+        complete: bool,
+    },
+}
+
+impl Link {
+    const UNTRIED: u32 = 0;
+    const CLAIMED: u32 = 1;
+    const CLOSED: u32 = 2;
+    const FIRST_NODE: u32 = 3;
+    const FORGOTTEN: u32 = 1 << 31;
+    /// Bits of a forgotten node's value: finer than an f32 near one.
+    const VALUE_BITS: u32 = 26;
+    const VALUE_MASK: u32 = (1 << Self::VALUE_BITS) - 1;
+    const WAS_COMPLETE: u32 = 1 << 30;
+    /// Above every node's number.
+    pub(super) const NODES: u32 = Self::FORGOTTEN - Self::FIRST_NODE;
+
+    pub(super) fn of(word: u32) -> Self {
+        match word {
+            Self::UNTRIED => Self::Untried,
+            Self::CLAIMED => Self::Claimed,
+            Self::CLOSED => Self::Closed,
+            word if word & Self::FORGOTTEN != 0 => Self::Forgotten {
+                value: f64::from(word & Self::VALUE_MASK) / f64::from(Self::VALUE_MASK),
+                bounds: Facts::bounds_of(word >> Self::VALUE_BITS),
+                complete: word & Self::WAS_COMPLETE != 0,
+            },
+            word => Self::Node(word - Self::FIRST_NODE),
+        }
+    }
+
+    pub(super) fn word(self) -> u32 {
+        match self {
+            Self::Untried => Self::UNTRIED,
+            Self::Claimed => Self::CLAIMED,
+            Self::Closed => Self::CLOSED,
+            Self::Node(node) => node + Self::FIRST_NODE,
+            Self::Forgotten { value, bounds, complete } => {
+                // A value is from 0 to 1, so this is at most the mask.
+                let value = libm::round(value * f64::from(Self::VALUE_MASK)) as u32;
+                let complete = if complete { Self::WAS_COMPLETE } else { 0 };
+                Self::FORGOTTEN | complete | Facts::bits_of(bounds) << Self::VALUE_BITS | value
+            }
+        }
+    }
+}
+
+/// The edges of one node.
+#[derive(Clone, Copy)]
+pub(super) struct Edges<'g> {
+    words: &'g [AtomicU32],
+    stride: usize,
+    uniform: bool,
+    layout: Layout,
+    offset: u32,
 }
 
 /// One action at one node.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edge {
-    pub(super) action: ActionId,
-    pub(super) prior: f64,
-    pub(super) visits: u32,
-    pub(super) target: Target,
+#[derive(Clone, Copy)]
+pub(super) struct EdgeRef<'g> {
+    words: &'g [AtomicU32],
+    uniform: bool,
+    layout: Layout,
 }
 
-impl Edge {
-    /// The action taken along this edge.
-    #[must_use]
-    pub const fn action(&self) -> ActionId {
-        self.action
+impl<'g> Edges<'g> {
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.words.len() / self.stride
     }
 
-    /// The game's prior, scaled so that a node's priors sum to one.
-    #[must_use]
-    pub const fn prior(&self) -> f64 {
-        self.prior
+    /// Words that they take, with their header.
+    pub(super) fn block_len(self) -> usize {
+        1 + self.words.len()
     }
 
-    /// How often the search chose this edge at its parent; visits of the child by other ways do not count.
-    #[must_use]
-    pub const fn visits(&self) -> u32 {
-        self.visits
+    #[inline]
+    pub(super) fn iter(self) -> impl ExactSizeIterator<Item = EdgeRef<'g>> {
+        let Self { uniform, layout, .. } = self;
+        self.words.chunks_exact(self.stride).map(move |words| EdgeRef { words, uniform, layout })
     }
 
-    /// Where the edge leads.
-    #[must_use]
-    pub const fn target(&self) -> Target {
-        self.target
+    /// Its edge at `index`, which is below its length.
+    #[inline]
+    pub(super) fn at(self, index: u32) -> EdgeRef<'g> {
+        let start = index as usize * self.stride;
+        let words = &self.words[start..start + self.stride];
+        EdgeRef { words, uniform: self.uniform, layout: self.layout }
     }
 
-    /// The node the edge leads to, if it has been tried and leads anywhere.
-    #[must_use]
-    pub const fn child(&self) -> Option<NodeId> {
-        match self.target {
-            Target::Node(child) => Some(child),
-            Target::Untried | Target::Closed => None,
+    /// The share of each, where none is preferred.
+    #[inline]
+    pub(super) fn even_share(self) -> f64 {
+        1.0 / self.len() as f64
+    }
+
+    /// The place of an edge in the whole column.
+    pub(super) fn place(self, index: u32) -> u32 {
+        // A block lies in a column of 32-bit places.
+        self.offset + 1 + index * self.stride as u32
+    }
+
+    /// The place of an edge's last two words: in a wide graph, the node that it leaves and the next edge with the same child.
+    pub(super) fn kin_place(self, index: u32) -> u32 {
+        self.place(index) + self.stride as u32 - 2
+    }
+}
+
+impl<'g> EdgeRef<'g> {
+    #[inline]
+    pub(super) fn link(self) -> Link {
+        Link::of(self.words[0].load(Acquire))
+    }
+
+    pub(super) fn set_link(self, link: Link) {
+        self.words[0].store(link.word(), Release);
+    }
+
+    /// Takes the edge to try it, unless somebody was faster.
+    #[inline]
+    pub(super) fn claim<const SHARED: bool>(self, from: Link) -> bool {
+        if SHARED {
+            let (from, to) = (from.word(), Link::CLAIMED);
+            self.words[0].compare_exchange(from, to, Acquire, Relaxed).is_ok()
+        } else {
+            self.set_link(Link::Claimed);
+            true
+        }
+    }
+
+    #[inline]
+    pub(super) fn visits(self) -> u32 {
+        self.words[1].load(Relaxed)
+    }
+
+    /// Counts a visit, as far as 32 bits go.
+    #[inline]
+    pub(super) fn visit<const SHARED: bool>(self) {
+        if self.visits() < u32::MAX - 1 {
+            add::<SHARED>(&self.words[1], 1);
+        }
+    }
+
+    /// Takes a visit back.
+    pub(super) fn unvisit<const SHARED: bool>(self) {
+        add::<SHARED>(&self.words[1], u32::MAX);
+    }
+
+    #[inline]
+    pub(super) fn action(self) -> u32 {
+        self.words[2].load(Relaxed)
+    }
+
+    /// Its prior, unless all are equal.
+    #[inline]
+    pub(super) fn prior(self) -> Option<f64> {
+        (!self.uniform).then(|| f64::from(f32::from_bits(self.words[3].load(Relaxed))))
+    }
+
+    const fn repeats_at(self) -> usize {
+        if self.uniform { 3 } else { 4 }
+    }
+
+    /// How many of the visits led back to where the search had come from.
+    #[inline]
+    pub(super) fn repeats(self) -> u32 {
+        if self.layout.repeats { self.words[self.repeats_at()].load(Relaxed) } else { 0 }
+    }
+
+    pub(super) fn repeat<const SHARED: bool>(self) {
+        if self.layout.repeats {
+            add::<SHARED>(&self.words[self.repeats_at()], 1);
+        }
+    }
+
+    /// The node it leaves and the place of the next edge with the same child, in a wide graph.
+    pub(super) fn kin(self) -> Option<[&'g AtomicU32; 2]> {
+        let at = self.repeats_at() + usize::from(self.layout.repeats);
+        match self.words.get(at..)? {
+            [owner, next] => Some([owner, next]),
+            _ => None,
         }
     }
 }
 
-/// One state and what the search knows of it.
-#[derive(Clone, Debug)]
-pub struct Node<S> {
-    pub(super) state: S,
-    pub(super) evaluation: Evaluation,
-    pub(super) maximises: bool,
-    pub(super) depth: u32,
-    pub(super) value: f64,
-    pub(super) best: f64,
-    pub(super) complete: bool,
-    pub(super) edges: Vec<Edge>,
-    pub(super) parents: Vec<NodeId>,
-    /// The last walk over ancestors that passed here, so that a walk costs nothing for nodes it does not meet.
-    pub(super) walk: u64,
+/// Numbers that were given up, for others to take.
+#[derive(Default)]
+pub(super) struct Spare {
+    pub(super) list: Vec<u32>,
+    pub(super) taken: AtomicU32,
 }
 
-impl<S> Node<S> {
-    /// The game's state.
-    #[must_use]
-    pub const fn state(&self) -> &S {
-        &self.state
+impl Spare {
+    fn take<const SHARED: bool>(&self) -> Option<u32> {
+        let taken = self.taken.load(Relaxed);
+        if taken as usize >= self.list.len() {
+            return None;
+        }
+        self.list.get(add::<SHARED>(&self.taken, 1) as usize).copied()
     }
 
-    /// The game's own judgement of the state, made once.
-    #[must_use]
-    pub const fn evaluation(&self) -> Evaluation {
-        self.evaluation
+    /// Those that are left, in the order in which they will be taken.
+    pub(super) fn left(&self) -> &[u32] {
+        self.list.get(self.taken.load(Relaxed) as usize..).unwrap_or_default()
     }
 
-    /// The search's judgement, from 0 to 1 in the first player's view. See [`Backup`](super::Backup).
-    #[must_use]
-    pub const fn value(&self) -> f64 {
-        self.value
-    }
-
-    /// The best evaluation known at or below this node, best for the side that moves at each node on the way.
-    #[must_use]
-    pub const fn best(&self) -> f64 {
-        self.best
-    }
-
-    /// One for the node itself and one for each time one of its edges was chosen. O(edges).
-    #[must_use]
-    pub fn visits(&self) -> u32 {
-        self.edges.iter().fold(1, |sum, edge| sum.saturating_add(edge.visits))
-    }
-
-    /// The shortest distance from the root known, in actions.
-    #[must_use]
-    pub const fn depth(&self) -> u32 {
-        self.depth
-    }
-
-    /// Whether the side to move wants a high value.
-    #[must_use]
-    pub const fn maximises(&self) -> bool {
-        self.maximises
-    }
-
-    /// Whether no edge that could still be tried is reached from here.
-    #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// The node's edges in the game's order; none if the state is terminal.
-    #[must_use]
-    pub fn edges(&self) -> &[Edge] {
-        &self.edges
-    }
-
-    /// The nodes that an edge to this one leaves, in the order they were met.
-    #[must_use]
-    pub fn parents(&self) -> &[NodeId] {
-        &self.parents
-    }
-
-    /// `a` if the side to move prefers it to `b`, or else `b`.
-    pub(super) fn better(&self, a: f64, b: f64) -> f64 {
-        if (a > b) == self.maximises { a } else { b }
+    pub(super) fn give(&mut self, number: u32) {
+        let taken = core::mem::take(self.taken.get_mut()) as usize;
+        self.list.drain(..taken.min(self.list.len()));
+        self.list.push(number);
     }
 }
 
-/// What an action has brought where it was tried.
-#[derive(Clone, Copy, Debug, Default)]
-struct Gain {
-    sum: f64,
-    edges: u32,
+pub(super) struct Graph {
+    pub(super) layout: Layout,
+    /// Value and facts.
+    pub(super) hot: Column,
+    /// Evaluation, place of the edges, state, and in a wide graph: best, depth, place of the first edge that leads here.
+    pub(super) cold: Column,
+    pub(super) edges: Column,
+    /// Numbers of nodes, one more than they are, by the hash of their states; 0 where there is none.
+    pub(super) index: Vec<AtomicU32>,
+    /// Above every number ever given to a node.
+    pub(super) nodes_end: AtomicU32,
+    pub(super) spare_nodes: Spare,
+    /// Above every place ever given to a block of edges.
+    pub(super) edges_end: AtomicU32,
+    /// Blocks that were given up, by their length.
+    pub(super) spare_blocks: BTreeMap<u32, Spare>,
 }
 
-pub(super) struct Graph<S, A, K> {
-    nodes: Vec<Node<S>>,
-    by_key: HashMap<K, NodeId>,
-    actions: Vec<A>,
-    gains: Vec<Gain>,
-    by_action: HashMap<A, ActionId>,
-    walks: u64,
-}
+/// The most words that a block of edges may have: what makes a chunk of their column.
+const BLOCK_SHIFT: u32 = 16;
+/// Nodes in a chunk.
+const NODE_SHIFT: u32 = 12;
+const UNIFORM: u32 = 1 << 31;
 
-impl<S, A: Clone + Eq + Hash, K: Eq + Hash> Graph<S, A, K> {
-    pub(super) fn new() -> Self {
-        Self {
-            nodes: Vec::new(),
-            by_key: HashMap::new(),
-            actions: Vec::new(),
-            gains: Vec::new(),
-            by_action: HashMap::new(),
-            walks: 0,
+impl Graph {
+    pub(super) fn new(layout: Layout) -> Self {
+        let mut graph = Self {
+            layout,
+            hot: Column::new(2, NODE_SHIFT),
+            cold: Column::new(layout.cold_words(), NODE_SHIFT),
+            edges: Column::new(1, BLOCK_SHIFT),
+            index: Vec::new(),
+            nodes_end: AtomicU32::new(0),
+            spare_nodes: Spare::default(),
+            edges_end: AtomicU32::new(Place::FIRST),
+            spare_blocks: BTreeMap::new(),
+        };
+        graph.make_room();
+        graph
+    }
+
+    // --- Nodes ---
+
+    #[inline]
+    pub(super) fn value(&self, node: u32) -> f64 {
+        f64::from(f32::from_bits(self.hot.row(node)[0].load(Relaxed)))
+    }
+
+    #[inline]
+    pub(super) fn facts(&self, node: u32) -> Facts {
+        Facts(self.hot.row(node)[1].load(Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn value_and_facts(&self, node: u32) -> (f64, Facts) {
+        let row = self.hot.row(node);
+        (f64::from(f32::from_bits(row[0].load(Relaxed))), Facts(row[1].load(Relaxed)))
+    }
+
+    #[inline]
+    pub(super) fn set_value(&self, node: u32, value: f64) {
+        self.hot.row(node)[0].store((value as f32).to_bits(), Relaxed);
+    }
+
+    /// Adds facts; none is taken back.
+    #[inline]
+    pub(super) fn add_facts<const SHARED: bool>(&self, node: u32, bits: u32) {
+        let word = &self.hot.row(node)[1];
+        if SHARED {
+            word.fetch_or(bits, Relaxed);
+        } else {
+            word.store(word.load(Relaxed) | bits, Relaxed);
         }
     }
 
-    pub(super) fn nodes(&self) -> &[Node<S>] {
-        &self.nodes
+    /// Says whether a node is complete, which may be taken back where depths are limited.
+    pub(super) fn set_complete(&self, node: u32, complete: bool) {
+        let word = &self.hot.row(node)[1];
+        let facts = word.load(Relaxed) & !Facts::COMPLETE;
+        word.store(facts | if complete { Facts::COMPLETE } else { 0 }, Relaxed);
     }
 
-    pub(super) fn node(&self, id: NodeId) -> &Node<S> {
-        &self.nodes[id.index()]
+    #[inline]
+    pub(super) fn evaluation(&self, node: u32) -> f64 {
+        f64::from(f32::from_bits(self.cold.row(node)[0].load(Relaxed)))
     }
 
-    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node<S> {
-        &mut self.nodes[id.index()]
+    #[inline]
+    pub(super) fn place(&self, node: u32) -> Place {
+        Place::of(self.cold.row(node)[1].load(Acquire))
     }
 
-    pub(super) fn edge(&self, id: EdgeId) -> &Edge {
-        &self.node(id.parent).edges[id.index as usize]
-    }
-
-    pub(super) fn edge_mut(&mut self, id: EdgeId) -> &mut Edge {
-        &mut self.node_mut(id.parent).edges[id.index as usize]
-    }
-
-    pub(super) fn find(&self, key: &K) -> Option<NodeId> {
-        self.by_key.get(key).copied()
-    }
-
-    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<S, A, K> {
-        (0..).map(NodeId)
-    }
-
-    pub(super) fn actions(&self) -> &[A] {
-        &self.actions
-    }
-
-    pub(super) fn action(&self, id: ActionId) -> &A {
-        &self.actions[id.index()]
-    }
-
-    /// What `action` brought on average where it was tried; nothing is expected of one never tried.
-    pub(super) fn gain(&self, action: ActionId) -> f64 {
-        let gain = self.gains[action.index()];
-        if gain.edges == 0 { 0.0 } else { gain.sum / f64::from(gain.edges) }
-    }
-
-    /// The id that the next node will have, or `None` when 32 bits cannot name it.
-    pub(super) fn next_id(&self) -> Option<NodeId> {
-        NodeId::at(self.nodes.len())
-    }
-
-    /// Names `action`, or returns `None` when 32 bits cannot.
-    pub(super) fn intern(&mut self, action: A) -> Option<ActionId> {
-        if let Some(&id) = self.by_action.get(&action) {
-            return Some(id);
+    /// Takes a node to ask for its edges, unless somebody was faster.
+    pub(super) fn claim_edges<const SHARED: bool>(&self, node: u32) -> bool {
+        let word = &self.cold.row(node)[1];
+        if SHARED {
+            word.compare_exchange(Place::UNASKED, Place::CLAIMED, Acquire, Relaxed).is_ok()
+        } else {
+            word.store(Place::CLAIMED, Relaxed);
+            true
         }
-        let id = ActionId(u32::try_from(self.actions.len()).ok()?);
-        self.actions.push(action.clone());
-        self.gains.push(Gain::default());
-        self.by_action.insert(action, id);
-        Some(id)
     }
 
-    /// Adds a node. `id` must come from [`next_id`](Self::next_id), and `key` must be new.
-    pub(super) fn insert(&mut self, id: NodeId, key: K, node: Node<S>) {
-        debug_assert_eq!(Some(id), self.next_id());
-        self.nodes.push(node);
-        self.by_key.insert(key, id);
+    pub(super) fn unclaim_edges(&self, node: u32) {
+        self.cold.row(node)[1].store(Place::UNASKED, Release);
     }
 
-    /// Lets an untried edge lead to `child`. Returns the nodes, `child` included, that came nearer to the root by it.
-    pub(super) fn link(&mut self, edge: EdgeId, child: NodeId) -> Vec<NodeId> {
-        let gained = self.node(child).evaluation.value - self.node(edge.parent).evaluation.value;
-        let action = self.edge(edge).action;
-        let gain = &mut self.gains[action.index()];
-        gain.sum += gained;
-        gain.edges = gain.edges.saturating_add(1);
-
-        self.edge_mut(edge).target = Target::Node(child);
-        let parents = &mut self.node_mut(child).parents;
-        if !parents.contains(&edge.parent) {
-            parents.push(edge.parent);
+    #[inline]
+    pub(super) fn state<S: Packed>(&self, node: u32) -> S {
+        let mut words = [0; MAX_WORDS];
+        let row = self.cold.row(node);
+        for (word, atomic) in words.iter_mut().zip(&row[2..2 + S::WORDS]) {
+            *word = atomic.load(Relaxed);
         }
-        self.shorten(child, self.node(edge.parent).depth.saturating_add(1))
+        S::unpack(&words[..S::WORDS])
     }
 
-    /// Moves `node` to `depth` if that is nearer, and what lies below it accordingly.
-    fn shorten(&mut self, node: NodeId, depth: u32) -> Vec<NodeId> {
-        let mut nearer = Vec::new();
-        let mut queue = vec![(node, depth)];
-        while let Some((id, depth)) = queue.pop() {
-            let node = self.node_mut(id);
-            if depth < node.depth {
-                node.depth = depth;
-                nearer.push(id);
-                let children = self.node(id).edges.iter().filter_map(Edge::child);
-                queue.extend(children.map(|child| (child, depth.saturating_add(1))));
+    fn has_state(&self, node: u32, words: &[u32]) -> bool {
+        let row = self.cold.row(node);
+        words.iter().zip(&row[2..]).all(|(word, atomic)| *word == atomic.load(Relaxed))
+    }
+
+    fn wide(&self, node: u32, field: usize) -> Option<&AtomicU32> {
+        self.layout.wide.then(|| &self.cold.row(node)[2 + self.layout.state_words + field])
+    }
+
+    /// The best evaluation below a node, in a wide graph.
+    pub(super) fn best(&self, node: u32) -> f64 {
+        self.wide(node, 0).map_or(0.0, |word| f64::from(f32::from_bits(word.load(Relaxed))))
+    }
+
+    pub(super) fn set_best(&self, node: u32, best: f64) {
+        if let Some(word) = self.wide(node, 0) {
+            word.store((best as f32).to_bits(), Relaxed);
+        }
+    }
+
+    /// A node's shortest known distance from the root, in a wide graph.
+    pub(super) fn depth(&self, node: u32) -> u32 {
+        self.wide(node, 1).map_or(0, |word| word.load(Relaxed))
+    }
+
+    pub(super) fn set_depth(&self, node: u32, depth: u32) {
+        if let Some(word) = self.wide(node, 1) {
+            word.store(depth, Relaxed);
+        }
+    }
+
+    /// The place of the edge that was last linked to a node, or 0; of a wide graph.
+    pub(super) fn first_kin(&self, node: u32) -> u32 {
+        self.wide(node, 2).map_or(0, |word| word.load(Relaxed))
+    }
+
+    /// The nodes that an edge to this one leaves, the last linked first; of a wide graph.
+    pub(super) fn parents(&self, node: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.first_kin(node);
+        core::iter::from_fn(move || {
+            let at = next.checked_sub(Place::FIRST).map(|_| next)?;
+            let [owner, sibling] = self.edges.rows(at, 2) else { return None };
+            next = sibling.load(Relaxed);
+            Some(owner.load(Relaxed))
+        })
+    }
+
+    /// Notes that an edge leads to `child`, in a wide graph.
+    pub(super) fn adopt(&self, edges: Edges<'_>, index: u32, child: u32) {
+        let (Some([_, next]), Some(first)) = (edges.at(index).kin(), self.wide(child, 2)) else {
+            return;
+        };
+        next.store(first.load(Relaxed), Relaxed);
+        first.store(edges.kin_place(index), Relaxed);
+    }
+
+    /// Forgets who leads to `child`, in a wide graph.
+    pub(super) fn orphan(&self, child: u32) {
+        if let Some(first) = self.wide(child, 2) {
+            first.store(0, Relaxed);
+        }
+    }
+
+    /// The numbers of all nodes, ascending.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = u32> {
+        (0..self.nodes_end.load(Relaxed)).filter(|node| self.facts(*node) != Facts::FREE)
+    }
+
+    /// Number of nodes.
+    pub(super) fn len(&self) -> usize {
+        self.nodes_end.load(Relaxed) as usize - self.spare_nodes.left().len()
+    }
+
+    // --- Edges ---
+
+    #[inline]
+    pub(super) fn edges_at(&self, offset: u32) -> Edges<'_> {
+        let header = self.edges.row(offset)[0].load(Relaxed);
+        let uniform = header & UNIFORM != 0;
+        let stride = self.layout.edge_words(uniform);
+        let words = self.edges.rows(offset + 1, (header & !UNIFORM) as usize * stride);
+        Edges { words, stride, uniform, layout: self.layout, offset }
+    }
+
+    /// Words of the block at `offset`, by its header alone.
+    pub(super) fn block_len_at(&self, offset: u32) -> usize {
+        let header = self.edges.row(offset)[0].load(Relaxed);
+        self.layout.block_len((header & !UNIFORM) as usize, header & UNIFORM != 0)
+    }
+
+    /// A node's edges, if it was entered.
+    #[inline]
+    pub(super) fn edges(&self, node: u32) -> Option<Edges<'_>> {
+        match self.place(node) {
+            Place::At(offset) => Some(self.edges_at(offset)),
+            Place::Unasked | Place::Claimed => None,
+        }
+    }
+
+    /// The most edges that a node can have.
+    pub(super) const fn most_edges(&self) -> usize {
+        ((1 << BLOCK_SHIFT) - 1) / self.layout.edge_words(false)
+    }
+
+    /// Gives a node its edges, of which there are no more than there can be. Whether there was room for them.
+    pub(super) fn set_edges<const SHARED: bool>(&self, node: u32, choices: &[Choice]) -> bool {
+        let uniform = choices.windows(2).all(|pair| pair[0].prior == pair[1].prior);
+        let len = self.layout.block_len(choices.len(), uniform);
+        let Some(offset) = self.take_block::<SHARED>(len as u32) else { return false };
+        let header = choices.len() as u32 | if uniform { UNIFORM } else { 0 };
+        self.edges.row(offset)[0].store(header, Relaxed);
+        let sum: f64 = choices.iter().map(|choice| f64::from(choice.prior)).sum();
+        for (edge, choice) in self.edges_at(offset).iter().zip(choices) {
+            edge.words.iter().for_each(|word| word.store(0, Relaxed));
+            edge.words[2].store(choice.action.0, Relaxed);
+            if !uniform {
+                edge.words[3].store(((f64::from(choice.prior) / sum) as f32).to_bits(), Relaxed);
+            }
+            if let Some([owner, _]) = edge.kin() {
+                owner.store(node, Relaxed);
             }
         }
-        nearer
+        self.cold.row(node)[1].store(offset, Release);
+        true
     }
 
-    /// `sources` and all nodes from which they are reached, each once. Where there is no cycle, a node comes before
-    /// its parents; in a cycle one of the edges is disregarded. O(nodes + edges) of the answer.
-    pub(super) fn ancestry(&mut self, sources: &[NodeId]) -> Vec<NodeId> {
-        self.walks += 1;
-        let mut finished = Vec::new();
-        let mut stack = Vec::new();
-        for &source in sources {
-            if self.pass(source) {
-                stack.push((source, 0));
+    /// Gives the edges of a node that is gone back. Returns how many words they were.
+    pub(super) fn give_edges(&mut self, node: u32) {
+        if let Place::At(offset) = self.place(node) {
+            let edges = self.edges_at(offset);
+            let len = edges.block_len() as u32;
+            self.spare_blocks.entry(len).or_default().give(offset);
+        }
+    }
+
+    fn take_block<const SHARED: bool>(&self, len: u32) -> Option<u32> {
+        if let Some(spare) = self.spare_blocks.get(&len).and_then(Spare::take::<SHARED>) {
+            return Some(spare);
+        }
+        let chunk = self.edges.chunk_len();
+        let mut end = self.edges_end.load(Relaxed);
+        loop {
+            // A block lies within a chunk.
+            let start = if end % chunk + len > chunk { end.next_multiple_of(chunk) } else { end };
+            let after = start.checked_add(len).filter(|after| *after <= self.edges.capacity())?;
+            if !SHARED {
+                self.edges_end.store(after, Relaxed);
+                return Some(start);
             }
-            while let Some((node, next)) = stack.last_mut() {
-                if let Some(&parent) = self.node(*node).parents.get(*next) {
-                    *next += 1;
-                    if self.pass(parent) {
-                        stack.push((parent, 0));
+            match self.edges_end.compare_exchange_weak(end, after, Relaxed, Relaxed) {
+                Ok(_) => return Some(start),
+                Err(other) => end = other,
+            }
+        }
+    }
+
+    // --- States ---
+
+    /// The node of a state, if it was met.
+    #[inline]
+    pub(super) fn find<S: Packed>(&self, state: &S) -> Option<u32> {
+        let mut words = [0; MAX_WORDS];
+        let words = &mut words[..S::WORDS];
+        state.pack(words);
+        self.probe(words).ok()
+    }
+
+    /// The node of a state, or the place in the index where it would be entered.
+    fn probe(&self, words: &[u32]) -> Result<u32, usize> {
+        let mask = self.index.len() - 1;
+        let mut at = hash(words) as usize & mask;
+        loop {
+            match self.index[at].load(Acquire).checked_sub(1) {
+                None => return Err(at),
+                Some(node) if self.has_state(node, words) => return Ok(node),
+                Some(_) => at = (at + 1) & mask,
+            }
+        }
+    }
+
+    /// Makes a state a node, unless somebody was faster: then that one's node is the error. `None` if there is no room.
+    pub(super) fn insert<const SHARED: bool, S: Packed>(
+        &self,
+        state: &S,
+        facts: Facts,
+        evaluation: f64,
+        depth: u32,
+    ) -> Option<Result<u32, u32>> {
+        let mut packed = [0; MAX_WORDS];
+        let words = &mut packed[..S::WORDS];
+        state.pack(words);
+        let node = self.take_node::<SHARED>()?;
+        let row = self.cold.row(node);
+        row[0].store((evaluation as f32).to_bits(), Relaxed);
+        row[1].store(Place::UNASKED, Relaxed);
+        for (atomic, word) in row[2..].iter().zip(&*words) {
+            atomic.store(*word, Relaxed);
+        }
+        self.set_value(node, evaluation);
+        self.set_best(node, evaluation);
+        self.set_depth(node, depth);
+        self.orphan(node);
+        self.hot.row(node)[1].store(facts.0, Relaxed);
+        loop {
+            match self.probe(words) {
+                Ok(other) => {
+                    // Taken up again when the graph is next swept.
+                    self.hot.row(node)[1].store(Facts::FREE.0, Relaxed);
+                    return Some(Err(other));
+                }
+                Err(at) if !SHARED => self.index[at].store(node + 1, Release),
+                Err(at) => {
+                    if self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
+                        continue;
                     }
-                } else {
-                    finished.push(*node);
-                    stack.pop();
                 }
             }
+            return Some(Ok(node));
         }
-        finished.reverse();
-        finished
     }
 
-    /// Whether the present walk meets `node` for the first time.
-    fn pass(&mut self, node: NodeId) -> bool {
-        let walk = self.walks;
-        core::mem::replace(&mut self.node_mut(node).walk, walk) != walk
+    fn take_node<const SHARED: bool>(&self) -> Option<u32> {
+        if let Some(spare) = self.spare_nodes.take::<SHARED>() {
+            return Some(spare);
+        }
+        let mut end = self.nodes_end.load(Relaxed);
+        loop {
+            if end >= self.room() {
+                return None;
+            }
+            if !SHARED {
+                self.nodes_end.store(end + 1, Relaxed);
+                return Some(end);
+            }
+            match self.nodes_end.compare_exchange_weak(end, end + 1, Relaxed, Relaxed) {
+                Ok(_) => return Some(end),
+                Err(other) => end = other,
+            }
+        }
     }
+
+    /// How many nodes there is memory for, with an index that is at most three quarters full.
+    fn room(&self) -> u32 {
+        let indexed = u32::try_from(self.index.len() / 4 * 3).unwrap_or(u32::MAX);
+        self.hot.capacity().min(indexed).min(Link::NODES)
+    }
+
+    // --- Room ---
+
+    /// Whether a thread that is alone should make room before it goes on.
+    #[inline]
+    pub(super) fn is_tight(&self) -> bool {
+        let nodes = self.room() - self.nodes_end.load(Relaxed).min(self.room());
+        let words = self.edges.capacity() - self.edges_end.load(Relaxed);
+        // A step makes a node and a block at most, which may begin in the next chunk.
+        nodes < 2 || words < 2 * self.edges.chunk_len()
+    }
+
+    /// Makes room for a sixteenth more, at least a chunk of each column.
+    pub(super) fn make_room(&mut self) {
+        let end = self.nodes_end.load(Relaxed);
+        let wanted = end.saturating_add((end / 16).max(self.hot.chunk_len()));
+        while self.hot.capacity() < wanted.min(Link::NODES) {
+            self.hot.grow();
+            self.cold.grow();
+        }
+        let end = self.edges_end.load(Relaxed);
+        let wanted = u64::from(end) + u64::from((end / 16).max(2 * self.edges.chunk_len()));
+        while u64::from(self.edges.capacity()) < wanted
+            && self.edges.capacity() <= u32::MAX - self.edges.chunk_len()
+        {
+            self.edges.grow();
+        }
+        let wanted = (self.hot.capacity() as usize / 3 * 4 + 4).next_power_of_two();
+        if self.index.len() < wanted {
+            self.index = (0..wanted).map(|_| AtomicU32::new(0)).collect();
+            self.reindex();
+        }
+    }
+
+    /// Whether nothing more can be named, however much memory there is.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_tight()
+            && (self.nodes_end.load(Relaxed) >= Link::NODES - 1
+                || self.edges.capacity() > u32::MAX - self.edges.chunk_len())
+    }
+
+    /// Enters all nodes in the index anew.
+    pub(super) fn reindex(&mut self) {
+        self.index.iter_mut().for_each(|slot| *slot.get_mut() = 0);
+        let mask = self.index.len() - 1;
+        for node in self.nodes() {
+            let mut words = [0; MAX_WORDS];
+            let words = &mut words[..self.layout.state_words];
+            for (word, atomic) in words.iter_mut().zip(&self.cold.row(node)[2..]) {
+                *word = atomic.load(Relaxed);
+            }
+            let mut at = hash(words) as usize & mask;
+            while self.index[at].load(Relaxed) != 0 {
+                at = (at + 1) & mask;
+            }
+            self.index[at].store(node + 1, Relaxed);
+        }
+    }
+
+    /// Bytes in use: of nodes, edges and the index. What was given up and not taken again does not count.
+    pub(super) fn bytes(&self) -> u64 {
+        let node_words = self.hot.stride() + self.cold.stride();
+        let spare = self
+            .spare_blocks
+            .iter()
+            .map(|(len, spare)| u64::from(*len) * spare.left().len() as u64);
+        let edge_words = u64::from(self.edges_end.load(Relaxed)) - spare.sum::<u64>();
+        4 * (self.len() as u64 * node_words as u64 + edge_words + self.index.len() as u64)
+    }
+}
+
+/// Spreads a state's words over 64 bits: multiplications by an odd constant, as in Knuth's TAOCP 3, section 6.4. States come from
+/// the game that is searched, not from a stranger, so nobody is kept from making them collide.
+fn hash(words: &[u32]) -> u64 {
+    let mut hash = 0x9E37_79B9_7F4A_7C15_u64;
+    for pair in words.chunks(2) {
+        let low = pair.first().copied().map_or(0, u64::from);
+        let high = pair.get(1).copied().map_or(0, u64::from);
+        hash = (hash ^ (high << 32 | low)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        hash ^= hash >> 32;
+    }
+    hash = hash.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    hash ^ hash >> 32
 }

@@ -1,87 +1,167 @@
 // SPDX-License-Identifier: MIT
-//! Choosing which edge to try next: PUCT with first-play urgency, descending from the root to an untried edge.
+//! Choosing which edge of a node to follow: PUCT or UCT, first-play urgency, progressive widening.
 //!
-//! Complete nodes are not entered, since there is nothing left to learn below them. A node already on the path is not
-//! entered either, so a descent cannot run in circles. Equal scores go to the lowest index; no chance is involved.
+//! Complete nodes are not entered, since there is nothing left to learn below them, and an edge that another worker is
+//! trying is left to it. At a chance state, the outcome that is most behind its probability is followed, so that visits
+//! are as even as they can be. Equal scores go to the lowest index; nothing is drawn.
 
-use alloc::vec::Vec;
-use core::hash::Hash;
+use super::facts::Facts;
+use super::graph::{EdgeRef, Edges, Graph, Link};
+use super::settings::{Formula, Settings};
+use super::{Turn, gains::Gains};
 
-use hashbrown::HashSet;
-
-use super::{
-    Settings,
-    graph::{EdgeId, Graph, NodeId, Target},
-};
-
-/// The way of one step through the graph.
-pub(super) struct Descent {
-    /// The edges walked, from the root on.
-    pub(super) path: Vec<EdgeId>,
-    /// The edge to try at the path's end. Without it, nothing is left to try.
-    pub(super) untried: Option<EdgeId>,
-    /// Nodes that were entered and left again since all their ways are complete or lead back to the path; a node
-    /// comes before those from which it was entered.
-    pub(super) dead_ends: Vec<NodeId>,
+/// What to do at a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// Follow the edge at this index.
+    Edge(u32),
+    /// All that is left is being tried by others.
+    Busy,
+    /// Nothing is left, or it leads back to where the search came from.
+    Dead,
 }
 
-impl<S, A: Clone + Eq + Hash, K: Eq + Hash> Graph<S, A, K> {
-    /// Walks from the root, by the best edge at each node, until an edge is untried.
-    pub(super) fn descend(&self, settings: &Settings) -> Descent {
-        let mut descent = Descent { path: Vec::new(), untried: None, dead_ends: Vec::new() };
-        let mut current = NodeId::ROOT;
-        let mut barred = HashSet::from([current]);
-        loop {
-            if let Some(edge) = self.select(current, settings, &barred) {
-                let Some(child) = self.edge(edge).child() else {
-                    descent.untried = Some(edge);
-                    return descent;
-                };
-                descent.path.push(edge);
-                barred.insert(child);
-                current = child;
-            } else {
-                descent.dead_ends.push(current);
-                let Some(edge) = descent.path.pop() else {
-                    return descent;
-                };
-                current = edge.parent;
-            }
+/// What a descent knows while it stands at a node.
+pub(super) struct Standing<'a> {
+    pub(super) node: u32,
+    pub(super) value: f64,
+    pub(super) facts: Facts,
+    pub(super) edges: Edges<'a>,
+    /// The nodes on the way here, if states may recur.
+    pub(super) way: &'a [u32],
+    /// What it is worth to enter one of them again, in the first player's view; without it, none is.
+    pub(super) repetition: Option<f64>,
+    /// Nodes that were left again since nothing is to be tried there now.
+    pub(super) dead: &'a [u32],
+}
+
+impl Graph {
+    pub(super) fn pick(&self, at: &Standing<'_>, settings: &Settings, gains: &Gains) -> Pick {
+        match at.facts.turn() {
+            Turn::Chance => self.pick_outcome(at),
+            turn => self.pick_move(at, turn == Turn::First, settings, gains),
         }
     }
 
-    /// The edge of `id` with the highest score: `Q + c · P · √N / (1 + N_e)` (Silver et al., "Mastering the game of Go
-    /// without human knowledge", 2017), with Q in the view of the side to move.
-    fn select(&self, id: NodeId, settings: &Settings, barred: &HashSet<NodeId>) -> Option<EdgeId> {
-        let node = self.node(id);
-        if node.complete {
-            return None;
+    fn pick_move(
+        &self,
+        at: &Standing<'_>,
+        maximises: bool,
+        settings: &Settings,
+        gains: &Gains,
+    ) -> Pick {
+        let side = |value: f64| if maximises { value } else { 1.0 - value };
+        let mut visits = u64::from(at.facts.weight());
+        let mut opened = 0;
+        for edge in at.edges.iter() {
+            visits += u64::from(edge.visits());
+            opened += u32::from(!matches!(edge.link(), Link::Untried | Link::Closed));
         }
-        let breadth = settings.exploration * libm::sqrt(f64::from(node.visits()));
-        let mut chosen: Option<(u32, f64)> = None;
-        for (index, edge) in (0..).zip(&node.edges) {
-            let value = match edge.target {
-                Target::Closed => continue,
-                Target::Node(child) if self.node(child).complete || barred.contains(&child) => {
+        // Exact: a float holds integers up to 2^53.
+        let total = visits as f64;
+        let even = at.edges.even_share();
+        let may_expand = !self.layout.wide || self.depth(at.node) < settings.depth_limit;
+        let considered = settings.widening * libm::sqrt(total);
+        let mut may_open = settings.widening == 0.0 || f64::from(opened) < considered.max(1.0);
+        let breadth = match settings.formula {
+            Formula::Puct => settings.exploration * libm::sqrt(total),
+            Formula::Uct => libm::log(total),
+        };
+        let first_play = side(at.value) - settings.first_play_reduction;
+        let (mut chosen, mut best) = (None, f64::NEG_INFINITY);
+        let (mut busy, mut unopened) = (false, None);
+        for (index, edge) in (0..).zip(at.edges.iter()) {
+            let value = match edge.link() {
+                Link::Closed => continue,
+                Link::Claimed => {
+                    busy = true;
                     continue;
                 }
-                Target::Node(child) => side(node.maximises, self.node(child).value),
-                Target::Untried if node.depth >= settings.depth_limit => continue,
-                Target::Untried => {
-                    let expected = node.value + settings.gain_weight * self.gain(edge.action);
-                    side(node.maximises, expected) - settings.first_play_reduction
+                Link::Untried if !may_expand => continue,
+                Link::Untried if !may_open => {
+                    unopened.get_or_insert(index);
+                    continue;
+                }
+                Link::Untried => {
+                    if settings.widening > 0.0 {
+                        may_open = false;
+                    }
+                    match settings.formula {
+                        Formula::Uct => f64::INFINITY,
+                        Formula::Puct if settings.gain_weight == 0.0 => first_play,
+                        Formula::Puct => {
+                            let gain = settings.gain_weight * gains.of(edge.action());
+                            first_play + if maximises { gain } else { -gain }
+                        }
+                    }
+                }
+                Link::Forgotten { complete: true, .. } => continue,
+                Link::Forgotten { value, .. } => side(value),
+                Link::Node(child) => {
+                    let (value, facts) = self.value_and_facts(child);
+                    if facts.is_complete() {
+                        continue;
+                    }
+                    match at.repetition {
+                        _ if at.dead.contains(&child) => continue,
+                        _ if !at.way.contains(&child) => side(value),
+                        Some(value) => side(value),
+                        None => continue,
+                    }
                 }
             };
-            let score = value + breadth * edge.prior / (1.0 + f64::from(edge.visits));
-            if chosen.is_none_or(|(_, best)| score > best) {
-                chosen = Some((index, score));
+            let score = value + urgency(edge, breadth, even, settings);
+            if score > best {
+                (chosen, best) = (Some(index), score);
             }
         }
-        chosen.map(|(index, _)| EdgeId { parent: id, index })
+        match chosen.or(unopened) {
+            Some(index) => Pick::Edge(index),
+            None if busy => Pick::Busy,
+            None => Pick::Dead,
+        }
+    }
+
+    fn pick_outcome(&self, at: &Standing<'_>) -> Pick {
+        let visits: u64 = at.edges.iter().map(|edge| u64::from(edge.visits())).sum();
+        let total = (visits + 1) as f64;
+        let even = at.edges.even_share();
+        let (mut chosen, mut best, mut busy) = (None, f64::NEG_INFINITY, false);
+        for (index, edge) in (0..).zip(at.edges.iter()) {
+            match edge.link() {
+                Link::Closed => continue,
+                Link::Claimed => {
+                    busy = true;
+                    continue;
+                }
+                Link::Untried => {}
+                Link::Forgotten { complete: true, .. } => continue,
+                Link::Forgotten { .. } => {}
+                Link::Node(child) if self.facts(child).is_complete() => continue,
+                Link::Node(child) if at.dead.contains(&child) => continue,
+                Link::Node(child) if at.repetition.is_none() && at.way.contains(&child) => continue,
+                Link::Node(_) => {}
+            }
+            let behind = edge.prior().unwrap_or(even) * total - f64::from(edge.visits());
+            if behind > best {
+                (chosen, best) = (Some(index), behind);
+            }
+        }
+        match chosen {
+            Some(index) => Pick::Edge(index),
+            None if busy => Pick::Busy,
+            None => Pick::Dead,
+        }
     }
 }
 
-/// The first player's `value` as the side to move sees it.
-pub(super) fn side(maximises: bool, value: f64) -> f64 {
-    if maximises { value } else { 1.0 - value }
+/// What is added to an edge's value for being little known.
+#[inline]
+fn urgency(edge: EdgeRef<'_>, breadth: f64, even: f64, settings: &Settings) -> f64 {
+    let visits = f64::from(edge.visits());
+    match settings.formula {
+        Formula::Puct => breadth * edge.prior().unwrap_or(even) / (1.0 + visits),
+        Formula::Uct if visits == 0.0 => 0.0,
+        Formula::Uct => settings.exploration * libm::sqrt(breadth / visits),
+    }
 }

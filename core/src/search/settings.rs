@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! The numbers that steer a search. None of them is part of a format.
+//! The numbers that steer a search.
 
-use super::SearchError;
+use serde::{Deserialize, Serialize};
+
+use super::{Repetition, SearchError};
 
 /// How a node's value is made of its children's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Backup {
     /// The mean over edge visits, for games with an opponent or with chance.
@@ -20,24 +22,39 @@ pub enum Backup {
     },
 }
 
+/// What an edge is worth trying for, beside its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Formula {
+    /// `Q + c · P · √N / (1 + N_e)` (Silver et al., "Mastering the game of Go without human knowledge", 2017). An action
+    /// never tried has the node's own value, changed as the settings say.
+    Puct,
+    /// `Q + c · √(ln N / N_e)` (Kocsis and Szepesvári, "Bandit based Monte-Carlo planning", 2006). Each action is tried
+    /// once, in the game's order, before any is tried twice; priors do not count.
+    Uct,
+}
+
 /// Which nodes learn at once of what a step found. The others learn of it when a step next passes through them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Renewal {
-    /// Those on the path of the step: O(length of the path), for cheap evaluations.
+    /// Those on the path of the step: O(length of the path), for cheap evaluations, and for several threads at once.
     Path,
-    /// All ancestors, whichever way they lead here: no value is ever stale unless the graph has cycles.
+    /// All ancestors, whichever way they lead here: no value is ever stale unless the graph has cycles. Takes 16 bytes
+    /// more for each edge and node.
     Ancestors,
 }
 
 /// The steering of a search. [`optimisation`](Self::optimisation) and [`two_players`](Self::two_players) are good starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// How values flow upwards.
     pub backup: Backup,
     /// How far they flow at once.
     pub renewal: Renewal,
-    /// The weight of exploration in PUCT (its `c`), at least 0.
+    /// How an edge is chosen.
+    pub formula: Formula,
+    /// The weight of exploration (`c` of the formula), at least 0.
     pub exploration: f64,
     /// What an action never tried at a node is thought to lose against the node's own value (first-play urgency), from -1 to 1.
     pub first_play_reduction: f64,
@@ -47,7 +64,13 @@ pub struct Settings {
     /// Silver, "Monte-Carlo tree search and rapid action value estimation in computer Go", 2011) applied to first-play urgency.
     pub gain_weight: f64,
     /// States further than this many actions from the root, by the shortest way known, are evaluated but not expanded.
+    /// Only with [`Renewal::Ancestors`].
     pub depth_limit: u32,
+    /// How many actions a node considers: those of the greatest priors, and of N visits at most `widening · √N`, at
+    /// least one (progressive widening: Coulom, "Computing Elo ratings of move patterns", 2007). 0 for all at once.
+    pub widening: f64,
+    /// How many bytes the graph may take. Beyond, what was visited least is forgotten until three quarters are left.
+    pub byte_limit: Option<u64>,
     /// Where the generator for playouts starts.
     pub seed: u64,
 }
@@ -62,10 +85,13 @@ impl Settings {
         Self {
             backup: Backup::Best { weight: 1.0 },
             renewal: Renewal::Ancestors,
+            formula: Formula::Puct,
             exploration: 0.2,
             first_play_reduction: 0.0,
             gain_weight: 1.0,
             depth_limit: u32::MAX,
+            widening: 0.0,
+            byte_limit: None,
             seed: 0,
         }
     }
@@ -76,15 +102,22 @@ impl Settings {
         Self {
             backup: Backup::Mean,
             renewal: Renewal::Path,
+            formula: Formula::Puct,
             exploration: 1.5,
             first_play_reduction: 0.0,
             gain_weight: 0.0,
             depth_limit: u32::MAX,
+            widening: 0.0,
+            byte_limit: None,
             seed: 0,
         }
     }
 
-    pub(super) fn validate<E>(&self) -> Result<(), SearchError<E>> {
+    pub(super) fn validate<E>(&self, repetition: Repetition) -> Result<(), SearchError<E>> {
+        let repetition = match repetition {
+            Repetition::Value(value) => value,
+            Repetition::Impossible | Repetition::Avoid => 0.0,
+        };
         let weight = match self.backup {
             Backup::Mean => 0.0,
             Backup::Best { weight } => weight,
@@ -94,6 +127,9 @@ impl Settings {
             ("exploration", self.exploration >= 0.0 && self.exploration.is_finite()),
             ("first_play_reduction", (-1.0..=1.0).contains(&self.first_play_reduction)),
             ("gain_weight", (0.0..=1.0).contains(&self.gain_weight)),
+            ("depth_limit", self.depth_limit == u32::MAX || self.renewal == Renewal::Ancestors),
+            ("REPETITION", (0.0..=1.0).contains(&repetition)),
+            ("widening", self.widening >= 0.0 && self.widening.is_finite()),
         ];
         match checks.iter().find(|(_, valid)| !valid) {
             Some(&(field, _)) => Err(SearchError::InvalidSetting { field }),

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//! Columns of atomic words: the memory of a graph that several threads read and write without a lock.
+//!
+//! A column grows only while nobody else uses it (`&mut self`), by chunks that never move, so nothing is copied and a
+//! reader needs no more than a shared reference. Words are 32 bits, since that is what every host has atomics of.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Rows of `stride` words each, in chunks of 2^`shift` rows.
+pub(super) struct Column {
+    chunks: Vec<Box<[AtomicU32]>>,
+    stride: usize,
+    shift: u32,
+}
+
+impl Column {
+    pub(super) const fn new(stride: usize, shift: u32) -> Self {
+        Self { chunks: Vec::new(), stride, shift }
+    }
+
+    /// Rows that there is memory for.
+    pub(super) fn capacity(&self) -> u32 {
+        u32::try_from(self.chunks.len() << self.shift).unwrap_or(u32::MAX)
+    }
+
+    /// Rows in a chunk.
+    pub(super) const fn chunk_len(&self) -> u32 {
+        1 << self.shift
+    }
+
+    pub(super) const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Adds a chunk of zeros.
+    pub(super) fn grow(&mut self) {
+        let words = self.stride << self.shift;
+        self.chunks.push((0..words).map(|_| AtomicU32::new(0)).collect());
+    }
+
+    /// The row at `index`, which is below the capacity.
+    #[inline]
+    pub(super) fn row(&self, index: u32) -> &[AtomicU32] {
+        self.rows(index, 1)
+    }
+
+    /// `len` rows from `index` on, all of which lie in one chunk.
+    #[inline]
+    pub(super) fn rows(&self, index: u32, len: usize) -> &[AtomicU32] {
+        let chunk = &self.chunks[(index >> self.shift) as usize];
+        let start = (index & ((1 << self.shift) - 1)) as usize * self.stride;
+        &chunk[start..start + len * self.stride]
+    }
+
+    pub(super) fn chunks(&self) -> impl ExactSizeIterator<Item = &[AtomicU32]> {
+        self.chunks.iter().map(|chunk| &**chunk)
+    }
+}
+
+/// Adds to a counter and returns what it was. Alone, without the cost of an atomic addition.
+#[inline]
+pub(super) fn add<const SHARED: bool>(counter: &AtomicU32, amount: u32) -> u32 {
+    if SHARED {
+        counter.fetch_add(amount, Relaxed)
+    } else {
+        let before = counter.load(Relaxed);
+        counter.store(before.wrapping_add(amount), Relaxed);
+        before
+    }
+}
