@@ -358,11 +358,6 @@ impl Graph {
     // --- Nodes ---
 
     #[inline]
-    pub(super) fn value(&self, node: u32) -> f64 {
-        f64::from(f32::from_bits(self.hot.row(node)[0].load(Relaxed)))
-    }
-
-    #[inline]
     pub(super) fn facts(&self, node: u32) -> Facts {
         Facts(self.hot.row(node)[1].load(Relaxed))
     }
