@@ -223,8 +223,7 @@ impl Nodes {
     }
 
     pub(super) fn find_bytes(&self, bytes: &[u8]) -> Option<u32> {
-        let is_it =
-            |slot: &u32| matches!(self.form(*slot), Form::Inline(inline) if inline.bytes() == bytes);
+        let is_it = |slot: &u32| matches!(self.form(*slot), Form::Inline(inline) if inline.bytes() == bytes);
         self.by_state.find(hash(&self.hashing, bytes), is_it).copied()
     }
 

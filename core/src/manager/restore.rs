@@ -9,9 +9,7 @@ use core::ops::Deref;
 
 use super::cost::Way;
 use super::nodes::Place;
-use super::{
-    Cache, Clock, DeltaObject, LoadError, ManagerError, Replay, StateManager, View,
-};
+use super::{Cache, Clock, DeltaObject, LoadError, ManagerError, Replay, StateManager, View};
 use crate::hash::ContentHash;
 use crate::merkle::StateRoot;
 use crate::snapshot::{Delta, Edit, SnapshotId, TreeError};

@@ -10,8 +10,8 @@ use super::cost::Costs;
 use super::nodes::{Form, Inline, Keyed, Nodes, Place};
 use super::statistics::Counts;
 use super::{
-    Action, Cache, Clock, Footprint, Host, Latencies, Lru, ManagerError, NoClock, NoReplay, NoStore,
-    NodeId, Replay, Statistics, UnknownNode, View,
+    Action, Cache, Clock, Footprint, Host, Latencies, Lru, ManagerError, NoClock, NoReplay,
+    NoStore, NodeId, Replay, Statistics, UnknownNode, View,
 };
 use crate::hash::ContentHash;
 use crate::merkle::StateRoot;
