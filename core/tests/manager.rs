@@ -419,7 +419,7 @@ fn without_a_clock_what_is_stored_is_loaded_and_the_choice_is_the_same_each_time
         let mut states = StateManager::new(TINY, host);
         let nodes = family(&mut states);
         for _ in 0..10 {
-            nodes.map(|node| read(states.backtrack_to(node).unwrap()));
+            nodes.into_iter().for_each(|node| _ = states.backtrack_to(node).unwrap());
         }
         let statistics = states.statistics();
         (statistics.loads, statistics.replays, statistics.evictions, statistics.latencies)
@@ -560,7 +560,7 @@ fn a_full_store_loses_nothing_and_is_asked_again() {
 fn a_full_store_leaves_what_can_be_replayed_to_the_game() {
     let shelf = Rc::new(Shelf::default());
     shelf.is_full.set(true);
-    let host = Host::new(KIND).store(shelf.clone()).replay(Doubling::default());
+    let host = Host::new(KIND).store(shelf).replay(Doubling::default());
     let mut states = StateManager::new(TINY, host);
     let nodes = family(&mut states);
     assert!(states.statistics().evictions > 0 && states.store_error().is_some());
