@@ -541,7 +541,7 @@ mod tests {
         let limits = Limits { resident_bytes: limit, ..Limits::default() };
         let mut states = StateManager::new(limits, Host::new(HashKind::Sha256).store(&store));
         states.fingerprints = Fingerprints::of_bits(bits);
-        let mut row = std::vec![states.create_root(&[]).unwrap().node];
+        let mut row = std::vec![states.create_root(&Delta::new()).unwrap().node];
         for _ in 0..4 {
             let mut next = Vec::new();
             for node in row {
