@@ -17,6 +17,7 @@
 //! | [`executor`] | threads that a host lends |
 //! | [`blob`] | values of any length, as chunks |
 //! | [`snapshot`] | states, deltas, the snapshot tree, merging |
+//! | [`manager`] | the states of a search, of which memory holds only some |
 //! | [`record`] | snapshots as they are stored |
 //! | [`entry`], [`workspace`] | directory trees as states |
 //! | [`reach`] | what a snapshot refers to, for collectors and checks |
@@ -56,6 +57,8 @@ pub mod frame;
 #[cfg(feature = "alloc")]
 pub mod games;
 pub mod hash;
+#[cfg(feature = "alloc")]
+pub mod manager;
 pub mod merkle;
 #[cfg(feature = "alloc")]
 pub mod reach;
