@@ -97,6 +97,10 @@ where
             None if self.can_replay(slot) => Place::Replayable,
             None => return false,
         };
+        // By it the state is known when it is met again, and a replay is checked.
+        if self.known_root(slot).is_none() {
+            return false;
+        }
         self.discard(snapshot);
         self.set_place(slot, place);
         self.counts.evictions += 1;

@@ -20,6 +20,7 @@ mod cache;
 mod cost;
 mod error;
 mod evict;
+mod fingerprint;
 mod host;
 mod latency;
 mod nodes;

@@ -12,6 +12,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use slab::Slab;
 
 use super::UnknownNode;
+use super::fingerprint::Fingerprint;
 use crate::hash::{ContentHash, HashKind};
 use crate::merkle::{StateRoot, StateTrie};
 use crate::snapshot::SnapshotId;
@@ -86,7 +87,9 @@ pub(super) enum Place {
 /// A node whose state maps keys to values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keyed {
-    pub(super) root: StateRoot,
+    pub(super) fingerprint: Fingerprint,
+    /// Computed when it is asked for, and before the state is evicted.
+    pub(super) root: Option<StateRoot>,
     /// Keys that differ from the parent's state, or that were written at least.
     pub(super) edits: u64,
     pub(super) place: Place,
@@ -110,6 +113,8 @@ struct Slot {
     form: Form,
 }
 
+type IsKeyed = bool;
+
 #[derive(Clone, Debug)]
 pub(super) struct Nodes {
     slots: Vec<Slot>,
@@ -118,13 +123,11 @@ pub(super) struct Nodes {
     len: u32,
     limit: u32,
     kind: HashKind,
-    /// Inline nodes by their bytes, keyed ones by their root.
+    /// Inline nodes by their bytes, keyed ones by their fingerprint.
     by_state: HashTable<u32>,
     hashing: DefaultHashBuilder,
-    /// Inline nodes by their root, those of them that were looked for.
-    by_root: HashMap<StateRoot, u32>,
-    /// Inline nodes that are not in it.
-    unindexed: u32,
+    /// Nodes by their root, of those whose root was computed. A keyed and an inline state may have the same.
+    by_root: HashMap<(StateRoot, IsKeyed), u32>,
     inline: u32,
 }
 
@@ -141,7 +144,6 @@ impl Nodes {
             by_state: HashTable::new(),
             hashing: DefaultHashBuilder::default(),
             by_root: HashMap::new(),
-            unindexed: 0,
             inline: 0,
         }
     }
@@ -227,31 +229,37 @@ impl Nodes {
         self.by_state.find(hash(&self.hashing, bytes), is_it).copied()
     }
 
-    /// The keyed node with a root.
-    pub(super) fn find_keyed(&self, root: &StateRoot) -> Option<u32> {
-        let is_it = |slot: &u32| self.keyed(*slot).is_some_and(|keyed| keyed.root == *root);
-        self.by_state.find(hash(&self.hashing, root.as_bytes()), is_it).copied()
+    /// The keyed nodes that have a fingerprint: most often none or one.
+    pub(super) fn find_keyed(&self, fingerprint: Fingerprint) -> Vec<u32> {
+        let is_it =
+            |slot: &u32| self.keyed(*slot).is_some_and(|keyed| keyed.fingerprint == fingerprint);
+        self.by_state.iter_hash(fingerprint.0).copied().filter(is_it).collect()
     }
 
-    /// The inline node with a root. Hashes the inline nodes that were not hashed before.
-    pub(super) fn find_inline(&mut self, root: &StateRoot) -> Option<u32> {
-        if self.unindexed > 0 {
-            for (at, slot) in (0..).zip(&mut self.slots) {
-                if let Form::Inline(inline) = &mut slot.form
-                    && !core::mem::replace(&mut inline.is_indexed, true)
-                {
-                    self.by_root.insert(inline.root(self.kind), at);
-                }
-            }
-            self.unindexed = 0;
+    /// The node with a root, of those that were indexed.
+    pub(super) fn find_root(&self, root: &StateRoot) -> Option<u32> {
+        [true, false].into_iter().find_map(|form| self.by_root.get(&(*root, form)).copied())
+    }
+
+    /// Whether every node's root is in the index.
+    pub(super) fn is_indexed(&self) -> bool {
+        self.by_root.len() == self.len as usize
+    }
+
+    /// Enters a node's root in the index.
+    pub(super) fn index_root(&mut self, at: u32, root: StateRoot) {
+        if let Form::Inline(inline) = &mut self.slots[at as usize].form {
+            inline.is_indexed = true;
+            self.by_root.insert((root, false), at);
+        } else if let Some(keyed) = self.keyed_mut(at) {
+            keyed.root = Some(root);
+            self.by_root.insert((root, true), at);
         }
-        self.by_root.get(root).copied()
     }
 
     /// Adds an inline node. The nodes must not be full, and the state must be new.
     pub(super) fn add_inline(&mut self, parent: Option<u32>, action: Action, state: Inline) -> u32 {
         self.inline += 1;
-        self.unindexed += 1;
         self.add(parent, action, Form::Inline(state))
     }
 
@@ -291,17 +299,18 @@ impl Nodes {
         if let Ok(entry) = by_state.find_entry(hash, |found| *found == at) {
             entry.remove();
         }
-        match core::mem::replace(&mut slot.form, Form::Free) {
+        let root = match core::mem::replace(&mut slot.form, Form::Free) {
             Form::Free => return,
-            Form::Keyed(number) => _ = self.keyed.try_remove(number as usize),
+            Form::Keyed(number) => {
+                keyed.try_remove(number as usize).and_then(|keyed| Some((keyed.root?, true)))
+            }
             Form::Inline(inline) => {
                 self.inline -= 1;
-                if inline.is_indexed {
-                    self.by_root.remove(&inline.root(self.kind));
-                } else {
-                    self.unindexed -= 1;
-                }
+                inline.is_indexed.then(|| (inline.root(self.kind), false))
             }
+        };
+        if let Some(root) = root {
+            self.by_root.remove(&root);
         }
         self.len -= 1;
         // A slot that was used 2^31 times is not used again: an old id could be taken for a new one.
@@ -329,9 +338,7 @@ impl Nodes {
 fn hash_of(form: &Form, keyed: &Slab<Keyed>, hashing: &DefaultHashBuilder) -> u64 {
     match form {
         Form::Inline(inline) => hash(hashing, inline.bytes()),
-        Form::Keyed(number) => {
-            keyed.get(*number as usize).map_or(0, |keyed| hash(hashing, keyed.root.as_bytes()))
-        }
+        Form::Keyed(number) => keyed.get(*number as usize).map_or(0, |keyed| keyed.fingerprint.0),
         Form::Free => 0,
     }
 }

@@ -33,9 +33,10 @@ where
     pub(super) fn reach(&mut self, slot: u32) -> Result<(), ManagerError<R::Error>> {
         let begun = self.now();
         let restored = self.restore(slot)?;
-        self.stand_on(restored.snapshot)?;
         self.set_current(slot);
+        // Before the cursor is where it is wanted: a root that is asked for on the way moves it.
         self.evict_excess();
+        self.stand_on(restored.snapshot)?;
         let (count, latencies) = match restored.way {
             None => (&mut self.counts.hits, &mut self.counts.resident),
             Some(Way::Load) => (&mut self.counts.misses, &mut self.counts.loaded),
@@ -156,7 +157,10 @@ where
             }
         }
         let begun = self.now();
-        let snapshot = self.replay(slot, above, keyed.root)?;
+        // UNWRAP: a state is evicted only once its root is known, and without an object only if it has a parent, whose
+        // snapshot is there by now.
+        let (expected, above) = keyed.root.zip(above).expect("the state can be replayed");
+        let snapshot = self.replay(slot, above, expected)?;
         self.learn(Way::Replay, begun, keyed.edits);
         Ok((snapshot, Way::Replay))
     }
@@ -173,14 +177,12 @@ where
     fn replay(
         &mut self,
         slot: u32,
-        above: Option<SnapshotId>,
+        above: SnapshotId,
         expected: StateRoot,
     ) -> Result<SnapshotId, ManagerError<R::Error>> {
         let node = self.nodes.id(slot);
         let action = self.nodes.action(slot);
-        if let Some(above) = above {
-            self.stand_on(above)?;
-        }
+        self.stand_on(above)?;
         let mut delta = Delta::new();
         self.counts.replays += 1;
         if let Self { cursor: Some(cursor), tree, host, .. } = self
@@ -189,7 +191,7 @@ where
             game.replay(View::of_keys(tree, cursor), action, &mut delta)
                 .map_err(|error| ManagerError::Replay { node, error })?;
         }
-        let snapshot = self.attach(above, delta.iter())?;
+        let snapshot = self.attach(Some(above), delta.iter())?;
         let found = self.root_of(snapshot)?;
         if found != expected {
             self.discard(snapshot);
@@ -198,6 +200,7 @@ where
         Ok(snapshot)
     }
 
+    /// Adds a snapshot that no node knows of yet.
     pub(super) fn attach<'a>(
         &mut self,
         above: Option<SnapshotId>,

@@ -7,6 +7,7 @@ use core::ops::Deref;
 use hashbrown::HashMap;
 
 use super::cost::Costs;
+use super::fingerprint::{Fingerprint, Fingerprints};
 use super::nodes::{Form, Inline, Keyed, Nodes, Place};
 use super::statistics::Counts;
 use super::{
@@ -115,6 +116,7 @@ pub struct StateManager<S = NoStore, R = NoReplay, K = NoClock, C = Lru> {
     pub(super) limits: Limits,
     pub(super) host: Host<S, R, K, C>,
     pub(super) nodes: Nodes,
+    fingerprints: Fingerprints,
     pub(super) tree: SnapshotTree,
     /// Wherever it was needed last; its snapshot may be gone.
     pub(super) cursor: Option<Cursor>,
@@ -140,6 +142,7 @@ where
             limits,
             nodes: Nodes::new(limits.nodes, host.kind),
             host,
+            fingerprints: Fingerprints::default(),
             tree: SnapshotTree::new(),
             cursor: None,
             current: None,
@@ -161,8 +164,10 @@ where
         self.create(None, Action::default(), state.into())
     }
 
-    /// Adds the state that `action` leads to, unless it is a node already. O(1) and no hash for bytes. For k edits,
-    /// O(k log k) and the hashes of [`Cursor::trie`], once the parent's state is restored. A new keyed state is in view then.
+    /// Adds the state that `action` leads to, unless it is a node already. O(1) for bytes. For k edits O(k log k), once the
+    /// parent's state is restored and read; and the comparison of two states if there is a node that could be the same. No
+    /// root is computed, unless for that it must be compared with one that was evicted. A new keyed state stays in memory
+    /// as if it were in view.
     ///
     /// # Errors
     /// [`ManagerError::Unknown`], [`ManagerError::Full`], [`ManagerError::TooLong`], [`ManagerError::Form`],
@@ -240,25 +245,34 @@ where
         Ok(changes)
     }
 
-    /// The commitment to a node's state. O(1) for a keyed one; four hashes for an inline one, which is committed to as the one
-    /// value under the empty key.
+    /// The commitment to a node's state. For a keyed one, the hashes of [`Cursor::trie`] the first time, O(1) from then on;
+    /// four hashes for an inline one, which is committed to as the one value under the empty key.
     ///
     /// # Errors
     /// [`UnknownNode`].
-    pub fn root(&self, node: NodeId) -> Result<StateRoot, UnknownNode> {
+    pub fn root(&mut self, node: NodeId) -> Result<StateRoot, UnknownNode> {
         let slot = self.nodes.check(node)?;
-        let inline = match self.nodes.form(slot) {
-            Form::Inline(inline) => Some(inline.root(self.host.kind)),
-            _ => None,
-        };
-        let keyed = self.nodes.keyed(slot).map(|keyed| keyed.root);
-        keyed.or(inline).ok_or(UnknownNode { node })
+        if let Form::Inline(inline) = self.nodes.form(slot) {
+            return Ok(inline.root(self.host.kind));
+        }
+        self.known_root(slot).ok_or(UnknownNode { node })
     }
 
-    /// The node whose state has a root. O(1), but that inline states added since the last time are hashed first.
+    /// The node whose state has a root. O(1) if it was asked for its root or evicted before; otherwise all roots that are not
+    /// known are computed first.
     pub fn find(&mut self, root: &StateRoot) -> Option<NodeId> {
-        let slot = self.nodes.find_keyed(root).or_else(|| self.nodes.find_inline(root))?;
-        Some(self.nodes.id(slot))
+        if self.nodes.find_root(root).is_none() && !self.nodes.is_indexed() {
+            for slot in self.nodes.slots() {
+                match self.nodes.form(slot) {
+                    Form::Inline(inline) => {
+                        let root = inline.root(self.host.kind);
+                        self.nodes.index_root(slot, root);
+                    }
+                    _ => _ = self.known_root(slot),
+                }
+            }
+        }
+        self.nodes.find_root(root).map(|slot| self.nodes.id(slot))
     }
 
     /// The node whose inline state is these bytes. O(1), no hash.
@@ -401,27 +415,74 @@ where
     ) -> Result<(u32, bool), ManagerError<R::Error>> {
         let mut above = None;
         if let Some(parent) = parent {
-            above = Some(self.restore(parent)?.snapshot);
+            let snapshot = self.restore(parent)?.snapshot;
+            self.stand_on(snapshot)?;
             self.set_current(parent);
+            above = self.nodes.keyed(parent).map(|keyed| (snapshot, keyed.fingerprint));
         }
-        let snapshot = self.attach(above, edits)?;
-        let root = self.root_of(snapshot)?;
-        if let Some(known) = self.nodes.find_keyed(&root) {
-            self.discard(snapshot);
-            self.evict_excess();
-            return Ok((known, false));
+        let snapshot = self.attach(above.map(|(snapshot, _)| snapshot), edits)?;
+        let fingerprint = self.fingerprint(above.map(|(_, fingerprint)| fingerprint), snapshot)?;
+        for known in self.nodes.find_keyed(fingerprint) {
+            if self.is_state_of(known, snapshot)? {
+                self.discard(snapshot);
+                self.evict_excess();
+                return Ok((known, false));
+            }
         }
         if let Err(full) = self.check_room() {
             self.discard(snapshot);
             return Err(full);
         }
         let edits = self.tree.edits_len(snapshot)? as u64;
-        let state = Keyed { root, edits, place: Place::Replayable };
+        let state = Keyed { fingerprint, root: None, edits, place: Place::Replayable };
         let slot = self.nodes.add_keyed(parent, action, state);
         self.settle(slot, snapshot);
         self.set_current(slot);
         self.evict_excess();
         Ok((slot, true))
+    }
+
+    /// The fingerprint of a new snapshot, from that of its parent's state, on which the cursor stands.
+    fn fingerprint(
+        &self,
+        above: Option<Fingerprint>,
+        snapshot: SnapshotId,
+    ) -> Result<Fingerprint, TreeError> {
+        let mut fingerprint = above.unwrap_or_default();
+        for Edit { key, value } in self.tree.edits(snapshot)? {
+            let before = match (&self.cursor, above) {
+                (Some(cursor), Some(_)) => cursor.get(&self.tree, key)?,
+                _ => None,
+            };
+            fingerprint = self.fingerprints.change(fingerprint, key, before, value);
+        }
+        Ok(fingerprint)
+    }
+
+    /// Whether a snapshot's state is that of a keyed node.
+    fn is_state_of(&mut self, slot: u32, snapshot: SnapshotId) -> Result<bool, TreeError> {
+        let Some(known) = self.snapshot(slot) else {
+            let root = self.known_root(slot);
+            return Ok(Some(self.root_of(snapshot)?) == root);
+        };
+        match self.tree.diff(known, snapshot) {
+            Err(TreeError::Unrelated { .. }) => {
+                Ok(self.tree.state(known)? == self.tree.state(snapshot)?)
+            }
+            diff => Ok(diff?.is_empty()),
+        }
+    }
+
+    /// The root of a keyed node's state, computed if it is not known yet. `None` of an inline node.
+    pub(super) fn known_root(&mut self, slot: u32) -> Option<StateRoot> {
+        let root = self.nodes.keyed(slot)?.root;
+        if root.is_some() {
+            return root;
+        }
+        let snapshot = self.snapshot(slot)?;
+        let root = self.root_of(snapshot).ok()?;
+        self.nodes.index_root(slot, root);
+        Some(root)
     }
 
     fn check_room(&self) -> Result<(), ManagerError<R::Error>> {
@@ -464,6 +525,46 @@ where
                 Ok(cursor)
             }
             none => Ok(none.insert(Cursor::at(&self.tree, snapshot)?)),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "std", feature = "sha256"))]
+mod tests {
+    use super::*;
+    use crate::hash::HashKind;
+    use crate::store::MemoryStore;
+
+    /// The states of a square of bits, each of which is met by as many ways as it has bits.
+    fn square(bits: u32, limit: u64) -> (u64, u64) {
+        let store = MemoryStore::new(HashKind::Sha256);
+        let limits = Limits { resident_bytes: limit, ..Limits::default() };
+        let mut states = StateManager::new(limits, Host::new(HashKind::Sha256).store(&store));
+        states.fingerprints = Fingerprints::of_bits(bits);
+        let mut row = std::vec![states.create_root(&Delta::new()).unwrap().node];
+        for _ in 0..4 {
+            let mut next = Vec::new();
+            for node in row {
+                for key in [b"a", b"b", b"c", b"d"] {
+                    if states.backtrack_to(node).unwrap().get(key).is_none() {
+                        let edits = [Edit::write(key, b"1")];
+                        let created = states.create_node(node, Action(0), &edits).unwrap();
+                        next.extend(created.is_new.then_some(created.node));
+                    }
+                }
+            }
+            row = next;
+        }
+        let statistics = states.statistics();
+        (statistics.nodes, statistics.transpositions)
+    }
+
+    #[test]
+    fn states_of_one_fingerprint_are_told_apart() {
+        for bits in [0, 1, 3, 63] {
+            for limit in [0, u64::MAX] {
+                assert_eq!(square(bits, limit), (16, 17), "{bits} bits, {limit} bytes");
+            }
         }
     }
 }

@@ -38,8 +38,8 @@ impl<'m> View<'m> {
     pub fn get(&self, key: &[u8]) -> Option<ValueRef<'m>> {
         match self.0 {
             Source::Bytes(bytes) => key.is_empty().then_some(bytes.into()),
-            // It refuses other trees' snapshots and those that are gone; neither can be while the view borrows both.
-            Source::Keys { tree, cursor } => cursor.get(tree, key).ok().flatten(),
+            // UNWRAP: see `View::of_keys`; while the view borrows both, this cannot change.
+            Source::Keys { tree, cursor } => cursor.get(tree, key).expect("the cursor stands"),
         }
     }
 
@@ -47,7 +47,10 @@ impl<'m> View<'m> {
     pub fn iter(&self) -> impl Iterator<Item = (&'m [u8], ValueRef<'m>)> + use<'m> {
         let (bytes, keys) = match self.0 {
             Source::Bytes(bytes) => (Some((&[][..], bytes.into())), None),
-            Source::Keys { tree, cursor } => (None, cursor.iter(tree).ok()),
+            // UNWRAP: see `View::of_keys`; while the view borrows both, this cannot change.
+            Source::Keys { tree, cursor } => {
+                (None, Some(cursor.iter(tree).expect("the cursor stands")))
+            }
         };
         bytes.into_iter().chain(keys.into_iter().flatten())
     }
