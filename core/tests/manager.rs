@@ -13,7 +13,7 @@ use cascow_core::manager::{
     Action, Cache, Clock, DeltaObject, Host, INLINE_LEN, Limits, LoadError, Lru, ManagerError,
     NoClock, NodeId, Pruned, Replay, StateManager, View, encode_delta,
 };
-use cascow_core::snapshot::{ChangeKind, Delta, Edit, State, ValueRef};
+use cascow_core::snapshot::{ChangeKind, Delta, Edit, State, TreeError, ValueRef};
 use cascow_core::store::{MemoryStore, ObjectInfo, ObjectStore, Put, StoreError};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -536,6 +536,26 @@ fn a_replay_with_another_outcome_is_reported_and_changes_nothing() {
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the game is stuck");
     game.fails.set(false);
     assert_eq!(read(states.backtrack_to(third).unwrap()), family_states()[3]);
+}
+
+#[test]
+fn errors_say_what_they_come_from() {
+    type Error = ManagerError<Stuck>;
+    let mut states = StateManager::new(Limits::default(), Host::new(KIND));
+    let node = states.create_root(b"").unwrap().node;
+    states.prune_unreachable([]).unwrap();
+    let unknown = states.root(node).unwrap_err();
+    for (error, has_source) in [
+        (Error::from(unknown), true),
+        (Error::from(TreeError::Foreign), true),
+        (Error::NotPinned { node }, false),
+    ] {
+        let source = std::error::Error::source(&error).map(|source| source.to_string());
+        assert_eq!(source.is_some(), has_source);
+        assert!(source.is_none_or(|source| source == error.to_string()), "{error}");
+    }
+    let missing = LoadError::Store(StoreError::Missing { hash: KIND.hash(b"") });
+    assert_eq!(std::error::Error::source(&missing).unwrap().to_string(), missing.to_string());
 }
 
 #[test]

@@ -91,16 +91,15 @@ where
 
     /// Evicts a state that could go. False if it stays because the store refuses it.
     fn evict(&mut self, slot: u32) -> bool {
-        let Some(snapshot) = self.snapshot(slot) else { return false };
+        // By its root the state is known when it is met again, and a replay is checked.
+        let (Some(_), Some(snapshot)) = (self.known_root(slot), self.snapshot(slot)) else {
+            return false;
+        };
         let place = match self.stored(snapshot) {
             Some(stored) => stored,
             None if self.can_replay(slot) => Place::Replayable,
             None => return false,
         };
-        // By it the state is known when it is met again, and a replay is checked.
-        if self.known_root(slot).is_none() {
-            return false;
-        }
         self.discard(snapshot);
         self.set_place(slot, place);
         self.counts.evictions += 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A state to be read.
 
-use crate::snapshot::{Cursor, SnapshotTree, ValueRef};
+use crate::snapshot::{Cursor, SnapshotTree, TreeError, ValueRef};
 
 /// One state, readable until the manager is used again.
 ///
@@ -38,8 +38,7 @@ impl<'m> View<'m> {
     pub fn get(&self, key: &[u8]) -> Option<ValueRef<'m>> {
         match self.0 {
             Source::Bytes(bytes) => key.is_empty().then_some(bytes.into()),
-            // UNWRAP: see `View::of_keys`; while the view borrows both, this cannot change.
-            Source::Keys { tree, cursor } => cursor.get(tree, key).expect("the cursor stands"),
+            Source::Keys { tree, cursor } => standing(cursor.get(tree, key)),
         }
     }
 
@@ -47,11 +46,15 @@ impl<'m> View<'m> {
     pub fn iter(&self) -> impl Iterator<Item = (&'m [u8], ValueRef<'m>)> + use<'m> {
         let (bytes, keys) = match self.0 {
             Source::Bytes(bytes) => (Some((&[][..], bytes.into())), None),
-            // UNWRAP: see `View::of_keys`; while the view borrows both, this cannot change.
-            Source::Keys { tree, cursor } => {
-                (None, Some(cursor.iter(tree).expect("the cursor stands")))
-            }
+            Source::Keys { tree, cursor } => (None, Some(standing(cursor.iter(tree)))),
         };
         bytes.into_iter().chain(keys.into_iter().flatten())
     }
+}
+
+/// What a view's cursor reads.
+#[inline]
+fn standing<T>(read: Result<T, TreeError>) -> T {
+    // UNWRAP: see `View::of_keys`; while the view borrows tree and cursor, that cannot change.
+    read.expect("a view's snapshot is there")
 }
