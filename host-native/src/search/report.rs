@@ -10,7 +10,7 @@ use cascow_core::store::ObjectStore;
 use serde::Serialize;
 
 use super::Summary;
-use super::game::{Arrival, Position, WorkspaceGame};
+use super::game::{Arrival, Handle, WorkspaceGame};
 use super::graph::{
     Differences, EdgeOutcome, FirstWay, Graph, GraphEdge, GraphNode, PageGraph, PathChange, Since,
 };
@@ -124,7 +124,7 @@ impl Report {
     pub(super) fn new(
         context: &Context<'_>,
         repository: &Repository,
-        search: &Search<WorkspaceGame<'_>>,
+        search: &Search<Handle>,
         game: &WorkspaceGame<'_>,
         arrivals: &[(EdgeId, Arrival)],
         (base, best): (&Kept, &Kept),
@@ -165,13 +165,13 @@ impl Report {
             base: BaseReport {
                 root: base.root.to_string(),
                 snapshot: base.snapshot.to_string(),
-                score: search.root().evaluation().value,
+                score: game.score(&base.root).map_or(0.0, |score| score.value),
             },
             best: BestReport {
                 node: search.best_node().number(),
                 root: best.root.to_string(),
                 snapshot: best.snapshot.to_string(),
-                score: search.node(search.best_node()).map_or(0.0, |node| node.evaluation().value),
+                score: game.score(&best.root).map_or(0.0, |score| score.value),
                 actions,
                 patch: String::from_utf8_lossy(&diff).into_owned(),
             },
@@ -192,28 +192,24 @@ pub fn html(report: &Report) -> Result<String, Error> {
 }
 
 /// The name of the action that an edge stands for.
-pub(super) fn action_name<'p>(
-    search: &Search<WorkspaceGame<'_>>,
-    plan: &Plan<'p>,
-    edge: EdgeId,
-) -> &'p str {
-    let action = search.edge(edge).and_then(|edge| search.action(edge.action()));
-    action.and_then(|index| plan.actions.get(*index)).map_or("", |action| &action.name)
+pub(super) fn action_name<'p>(search: &Search<Handle>, plan: &Plan<'p>, edge: EdgeId) -> &'p str {
+    let action = search.edge(edge).and_then(|edge| plan.actions.get(edge.action.0 as usize));
+    action.map_or("", |action| &action.name)
 }
 
 /// The search's graph as plain data, and what a page holds of it.
 fn graph(
     plan: &Plan<'_>,
     repository: &Repository,
-    search: &Search<WorkspaceGame<'_>>,
+    search: &Search<Handle>,
     game: &WorkspaceGame<'_>,
     arrivals: &[(EdgeId, Arrival)],
 ) -> Result<PageGraph, Error> {
-    let nodes: Vec<(NodeId, &Node<Position>)> = search.nodes().collect();
+    let nodes: Vec<Node<Handle>> = search.nodes().collect();
     let places: HashMap<NodeId, usize> =
-        nodes.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
+        nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect();
     let place = |id: NodeId| places.get(&id).copied();
-    let action_of = |id: EdgeId| search.action(search.edge(id)?.action()).copied();
+    let action_of = |id: EdgeId| Some(search.edge(id)?.action.0 as usize);
 
     // A node reached first through an edge is new there, also if its state was met with other actions used up.
     let mut first_edges: HashMap<NodeId, EdgeId> = HashMap::new();
@@ -233,7 +229,7 @@ fn graph(
             from: place(id.parent)?,
             action: action_of(*id)?,
             to: edge.child().and_then(place),
-            visits: edge.visits().into(),
+            visits: edge.visits.into(),
             outcome: match arrival {
                 Arrival::Transposition if !is_first => EdgeOutcome::Transposition,
                 Arrival::New | Arrival::Transposition => EdgeOutcome::New,
@@ -242,17 +238,17 @@ fn graph(
             },
         })
     };
-    let node = |(id, node): &(NodeId, &Node<Position>)| {
-        let root = node.state().root;
+    let node = |node: &Node<Handle>| {
+        let root = game.position(node.state).root;
         GraphNode {
-            number: id.number(),
+            number: node.id.number(),
             root: root.to_string(),
-            depth: node.depth(),
-            score: node.evaluation().value,
-            value: node.value(),
-            visits: node.visits().into(),
+            depth: node.wide.map_or(0, |wide| wide.depth),
+            score: game.score(&root).map_or(node.evaluation.value, |score| score.value),
+            value: node.value,
+            visits: node.visits,
             feedback: game.score(&root).and_then(|score| score.feedback.clone()),
-            first: first_way(*id),
+            first: first_way(node.id),
         }
     };
     let reached = arrivals.iter().filter_map(|(edge, _)| search.edge(*edge)?.child());
@@ -260,12 +256,12 @@ fn graph(
         actions: plan.actions.iter().map(|action| action.name.clone()).collect(),
         nodes: nodes.iter().map(node).collect(),
         edges: arrivals.iter().filter_map(edge).collect(),
-        evaluations: std::iter::once(NodeId::ROOT).chain(reached).filter_map(place).collect(),
+        evaluations: std::iter::once(search.root().id).chain(reached).filter_map(place).collect(),
     };
     let differences = TreeDifferences {
         store: repository.store(),
         tree: &game.tree,
-        snapshots: nodes.iter().map(|(_, node)| node.state().snapshot).collect(),
+        snapshots: nodes.iter().map(|node| game.position(node.state).snapshot).collect(),
         graph: &graph,
     };
     PageGraph::new(&graph, place(search.best_node()).unwrap_or(0), &differences)
@@ -317,6 +313,6 @@ impl<S: ObjectStore> Differences for TreeDifferences<'_, S> {
 }
 
 /// Times that a state's score was asked for: of new nodes, and of those that an action led back to.
-pub(super) fn evaluations(search: &Search<WorkspaceGame<'_>>) -> u64 {
+pub(super) fn evaluations(search: &Search<Handle>) -> u64 {
     search.counts().evaluations + search.counts().transpositions
 }
