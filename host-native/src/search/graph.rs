@@ -143,7 +143,7 @@ pub trait Differences {
     fn patch(&self, node: usize, since: Since, change: &PathChange) -> Result<Vec<u8>, Error>;
 }
 
-/// A graph as a page holds it. Its rows are arrays, in the order of the fields of [`NodeRow`] and [`EdgeRow`].
+/// A graph as a page holds it: tables of texts, and rows that are arrays of values in a fixed order.
 #[derive(Clone, Debug, Serialize)]
 pub struct PageGraph {
     actions: Vec<String>,
