@@ -671,7 +671,8 @@ fn errors_say_what_was_found() {
         assert_eq!(source.is_some(), matches!(error, BundleError::Frame { .. }));
         assert_eq!(WalkError::from(error).to_string(), error.to_string());
     }
-    let state = WalkError::State { snapshot: name(3), error: RecordError::Listing { after: 4 } };
+    let state =
+        WalkError::State { snapshot: name(3), error: Box::new(RecordError::Listing { after: 4 }) };
     assert!(state.to_string().contains("cannot be read"), "{state}");
     assert!(std::error::Error::source(&state).is_some());
     let fault = WalkError::Fault { snapshot: name(3), fault: Fault::Missing { hash: name(4) } };

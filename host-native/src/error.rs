@@ -110,7 +110,7 @@ pub enum Error {
     },
     /// Snapshots are not whole, so they are neither exported nor imported.
     #[error(transparent)]
-    NotWhole(WalkError),
+    NotWhole(Box<WalkError>),
     /// The tree of a search refused.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -144,7 +144,7 @@ impl Error {
             Self::Ambiguous { .. } | Self::Misuse(_) | Self::Tree(_) | Self::Prove(_) => {
                 ErrorKind::Usage
             }
-            Self::NotWhole(WalkError::Bundle(_)) => ErrorKind::Usage,
+            Self::NotWhole(error) if matches!(**error, WalkError::Bundle(_)) => ErrorKind::Usage,
             Self::NotARepository { .. }
             | Self::Damaged(_)
             | Self::Workspace(_)

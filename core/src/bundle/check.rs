@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Whether snapshots in a store are whole, with all that they come from.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use hashbrown::HashSet;
 
@@ -20,6 +20,7 @@ use crate::store::{ObjectStore, StoreError};
 ///
 /// # Errors
 /// [`WalkError::Fault`], [`WalkError::State`], [`WalkError::Store`] if the store or `object` fails: at the first that is found.
+#[expect(clippy::result_large_err, reason = "made once, and ends the walk")]
 pub fn check<S: ObjectStore + ?Sized>(
     store: &S,
     heads: &[ContentHash],
@@ -40,7 +41,7 @@ pub fn check<S: ObjectStore + ?Sized>(
                     RecordError::Blob(BlobError::Store(error @ StoreError::Host(_))) => {
                         WalkError::Store(error)
                     }
-                    error => WalkError::State { snapshot, error },
+                    error => WalkError::State { snapshot, error: Box::new(error) },
                 })?;
             }
             snapshots.push(snapshot);
@@ -92,6 +93,7 @@ impl<'s, 'o, S: ObjectStore + ?Sized> Walk<'s, 'o, S> {
     }
 
     /// Walks a snapshot alone; says which it comes from.
+    #[expect(clippy::result_large_err, reason = "made once, and ends the walk")]
     pub(super) fn snapshot(
         &mut self,
         snapshot: &ContentHash,

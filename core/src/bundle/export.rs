@@ -25,6 +25,7 @@ pub struct Exported {
 /// # Errors
 /// [`WalkError::Fault`] if the store does not have all of it, [`WalkError::Bundle`] for no heads or too many, [`WalkError::Store`]
 /// with the error of `first` or `sink`, or if the store cannot be read. What was written is no bundle then.
+#[expect(clippy::result_large_err, reason = "made once, and ends the walk")]
 pub fn export<S: ObjectStore + ?Sized>(
     store: &S,
     heads: &[ContentHash],

@@ -50,6 +50,7 @@ mod decode;
 mod encode;
 mod export;
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::chunk::ChunkSizes;
@@ -219,7 +220,7 @@ pub enum WalkError {
         /// The snapshot.
         snapshot: ContentHash,
         /// What is wrong with it.
-        error: RecordError,
+        error: Box<RecordError>,
     },
     /// No bundle can be made of so many snapshots.
     Bundle(BundleError),
@@ -246,7 +247,7 @@ impl core::error::Error for WalkError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Fault { .. } => None,
-            Self::State { error, .. } => Some(error),
+            Self::State { error, .. } => Some(&**error),
             Self::Bundle(error) => error.source(),
             Self::Store(error) => error.source(),
         }

@@ -18,7 +18,7 @@
 //! A checkpoint is believed no further than it can be checked: every place, number and count is within its bounds, and what
 //! edges lead to is there, before anything is read through it. What the values are is the writer's word.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -220,8 +220,8 @@ impl<S: Packed> Search<S> {
         // A packed state has at most 16 words.
         let state_words = u8::try_from(S::WORDS).unwrap_or(u8::MAX);
         let header = [MAGIC.as_slice(), &[VERSION, state_words, 0, 0]].concat();
-        // UNWRAP: these types serialise to memory without a way to fail.
-        let object = postcard::to_extend(&manifest, header).expect("memory can be written to");
+        let object = postcard::to_extend(&manifest, header)
+            .map_err(|error| StoreError::Host(Box::new(error)))?;
         let put = store.put(&object)?;
         saved.checkpoint = put.hash;
         saved.add(put.added);

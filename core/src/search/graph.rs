@@ -139,7 +139,11 @@ impl Link {
             Self::Closed => Self::CLOSED,
             Self::Node(node) => node + Self::FIRST_NODE,
             Self::Forgotten { value, bounds, complete } => {
-                // A value is from 0 to 1, so this is at most the mask.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "at most the mask"
+                )]
                 let value = libm::round(value * f64::from(Self::VALUE_MASK)) as u32;
                 let complete = if complete { Self::WAS_COMPLETE } else { 0 };
                 Self::FORGOTTEN | complete | Facts::bits_of(bounds) << Self::VALUE_BITS | value
@@ -200,12 +204,12 @@ impl<'g> Edges<'g> {
     /// The place of an edge in the whole column.
     pub(super) fn place(self, index: u32) -> u32 {
         // A block lies in a column of 32-bit places.
-        self.offset + 1 + index * self.stride as u32
+        self.offset + 1 + index * place(self.stride)
     }
 
     /// The place of an edge's last two words: in a wide graph, the node that it leaves and the next edge with the same child.
     pub(super) fn kin_place(self, index: u32) -> u32 {
-        self.place(index) + self.stride as u32 - 2
+        self.place(index) + place(self.stride) - 2
     }
 }
 
@@ -370,7 +374,7 @@ impl Graph {
 
     #[inline]
     pub(super) fn set_value(&self, node: u32, value: f64) {
-        self.hot.row(node)[0].store((value as f32).to_bits(), Relaxed);
+        self.hot.row(node)[0].store(bits(value), Relaxed);
     }
 
     /// Adds facts; none is taken back.
@@ -442,7 +446,7 @@ impl Graph {
 
     pub(super) fn set_best(&self, node: u32, best: f64) {
         if let Some(word) = self.wide(node, 0) {
-            word.store((best as f32).to_bits(), Relaxed);
+            word.store(bits(best), Relaxed);
         }
     }
 
@@ -534,15 +538,15 @@ impl Graph {
     pub(super) fn set_edges<const SHARED: bool>(&self, node: u32, choices: &[Choice]) -> bool {
         let uniform = choices.windows(2).all(|pair| pair[0].prior == pair[1].prior);
         let len = self.layout.block_len(choices.len(), uniform);
-        let Some(offset) = self.take_block::<SHARED>(len as u32) else { return false };
-        let header = choices.len() as u32 | if uniform { UNIFORM } else { 0 };
+        let Some(offset) = self.take_block::<SHARED>(place(len)) else { return false };
+        let header = place(choices.len()) | if uniform { UNIFORM } else { 0 };
         self.edges.row(offset)[0].store(header, Relaxed);
         let sum: f64 = choices.iter().map(|choice| f64::from(choice.prior)).sum();
         for (edge, choice) in self.edges_at(offset).iter().zip(choices) {
             edge.words.iter().for_each(|word| word.store(0, Relaxed));
             edge.words[2].store(choice.action.0, Relaxed);
             if !uniform {
-                edge.words[3].store(((f64::from(choice.prior) / sum) as f32).to_bits(), Relaxed);
+                edge.words[3].store(bits(f64::from(choice.prior) / sum), Relaxed);
             }
             if let Some([owner, _]) = edge.kin() {
                 owner.store(node, Relaxed);
@@ -556,7 +560,7 @@ impl Graph {
     pub(super) fn give_edges(&mut self, node: u32) {
         if let Place::At(offset) = self.place(node) {
             let edges = self.edges_at(offset);
-            let len = edges.block_len() as u32;
+            let len = place(edges.block_len());
             self.spare_blocks.entry(len).or_default().give(offset);
         }
     }
@@ -596,7 +600,7 @@ impl Graph {
     /// The node of a state, or the place in the index where it would be entered.
     fn probe(&self, words: &[u32]) -> Result<u32, usize> {
         let mask = self.index.len() - 1;
-        let mut at = hash(words) as usize & mask;
+        let mut at = slot(words, mask);
         loop {
             match self.index[at].load(Acquire).checked_sub(1) {
                 None => return Err(at),
@@ -619,7 +623,7 @@ impl Graph {
         state.pack(words);
         let node = self.take_node::<SHARED>()?;
         let row = self.cold.row(node);
-        row[0].store((evaluation as f32).to_bits(), Relaxed);
+        row[0].store(bits(evaluation), Relaxed);
         row[1].store(Place::UNASKED, Relaxed);
         for (atomic, word) in row[2..].iter().zip(&*words) {
             atomic.store(*word, Relaxed);
@@ -723,7 +727,7 @@ impl Graph {
             for (word, atomic) in words.iter_mut().zip(&self.cold.row(node)[2..]) {
                 *word = atomic.load(Relaxed);
             }
-            let mut at = hash(words) as usize & mask;
+            let mut at = slot(words, mask);
             while self.index[at].load(Relaxed) != 0 {
                 at = (at + 1) & mask;
             }
@@ -741,6 +745,22 @@ impl Graph {
         let edge_words = u64::from(self.edges_end.load(Relaxed)) - spare.sum::<u64>();
         4 * (self.len() as u64 * node_words as u64 + edge_words + self.index.len() as u64)
     }
+}
+
+/// A length within the column of edges, whose places have 32 bits.
+fn place(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// A value as it is kept.
+#[expect(clippy::cast_possible_truncation, reason = "rounded to 24 bits")]
+fn bits(value: f64) -> u32 {
+    (value as f32).to_bits()
+}
+
+/// Where a state's place in the index is looked for first.
+fn slot(words: &[u32], mask: usize) -> usize {
+    usize::try_from(hash(words) & mask as u64).unwrap_or_default()
 }
 
 /// Spreads a state's words over 64 bits: multiplications by an odd constant, as in Knuth's TAOCP 3, section 6.4. States come from

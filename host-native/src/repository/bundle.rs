@@ -103,7 +103,7 @@ impl Repository {
                     }
                     Part::Object(bytes) => batch.push(bytes),
                     Part::End { objects, len } => {
-                        (imported.objects, imported.bytes) = (objects, len)
+                        (imported.objects, imported.bytes) = (objects, len);
                     }
                 }
                 if batch.len() == BATCH {
@@ -199,7 +199,7 @@ impl From<WalkError> for Error {
                 Err(host) => Self::Store(StoreError::Host(host)),
             },
             WalkError::Store(error) => Self::Store(error),
-            error => Self::NotWhole(error),
+            error => Self::NotWhole(Box::new(error)),
         }
     }
 }
