@@ -373,6 +373,7 @@ fn history() -> History {
     History { store, root, left, right, tip, other }
 }
 
+#[expect(clippy::result_large_err, reason = "made once, and ends the walk")]
 fn export(store: &MemoryStore, heads: &[ContentHash]) -> Result<(Vec<u8>, Exported), WalkError> {
     let mut seen = BTreeSet::new();
     let mut out = Vec::new();
@@ -401,6 +402,7 @@ fn import(bundle: &[u8]) -> (MemoryStore, Vec<ContentHash>) {
     (store, found)
 }
 
+#[expect(clippy::result_large_err, reason = "made once, and ends the walk")]
 fn check(store: &MemoryStore, heads: &[ContentHash]) -> Result<Vec<ContentHash>, WalkError> {
     bundle::check(store, heads, &mut |_| false, &mut |hash| match store.exists(hash)? {
         true => Ok(()),
@@ -449,7 +451,7 @@ fn a_bundle_brings_its_snapshots_with_all_they_come_from_and_nothing_else() {
         imported.delete(&needed).unwrap();
         match check(&imported, &heads) {
             Err(WalkError::Fault { fault: Fault::Missing { hash }, .. }) => {
-                assert_eq!(hash, needed)
+                assert_eq!(hash, needed);
             }
             found => panic!("{found:?}"),
         }
@@ -620,7 +622,7 @@ fn what_is_no_snapshot_or_of_a_later_kind_is_not_whole() {
     let chunk = store.put(b"the content of a file").unwrap().hash;
     match check(&store, &[chunk]) {
         Err(WalkError::Fault { fault: Fault::NotASnapshot { hash }, .. }) => {
-            assert_eq!(hash, chunk)
+            assert_eq!(hash, chunk);
         }
         found => panic!("{found:?}"),
     }
