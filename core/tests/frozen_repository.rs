@@ -26,8 +26,11 @@ const FROZEN: [(u8, &str, &str); 2] = [
     ),
 ];
 
+/// See [`FROZEN_BUNDLES`].
+type FrozenBundle = (u8, &'static str, u64, [&'static str; 2], [&'static str; 2]);
+
 /// A bundle, its objects, the snapshot that it was made of, and the one that this comes from, with their roots.
-const FROZEN_BUNDLES: [(u8, &str, u64, [&str; 2], [&str; 2]); 4] = [
+const FROZEN_BUNDLES: [FrozenBundle; 4] = [
     (
         1,
         "sha256",
@@ -156,7 +159,7 @@ fn bundles_of_version_1_are_read_found_whole_and_written_again() {
                 }
                 Part::Object(bytes) => assert!(store.put(&bytes).unwrap().added.is_some()),
                 Part::End { objects, len } => {
-                    assert_eq!((objects, len), (count, bytes.len() as u64))
+                    assert_eq!((objects, len), (count, bytes.len() as u64));
                 }
             }
         }

@@ -17,7 +17,7 @@
 //! | 2 | flags that a reader must understand: none yet, zero |
 //! | 4 | number of heads, 1 to 65,536 |
 //! | 32 each | the heads: names of snapshots, strictly ascending |
-//! | 4 + n each | an object: the length n of its [frame](crate::frame), 16 to 8,208, and the frame, raw or deflate |
+//! | 4 + n each | an object: the length n of its [frame], 16 to 8,208, and the frame, raw or deflate |
 //! | 4 | zero, where another length would stand |
 //! | 8 | number of objects |
 //! | 32 | hash of all bytes before, by the same function |

@@ -131,7 +131,7 @@ impl<S: Packed> Search<S> {
     /// Tries one edge: the one at the end of a descent from the root that nobody has tried.
     ///
     /// Costs one [`Game::apply`], at most one [`Game::evaluate`] and as a rule one [`Game::actions`], and the renewal of
-    /// values as set by [`Renewal`]. Now and then it makes room or forgets, which costs O(nodes).
+    /// values as set by [`Renewal`](super::Renewal). Now and then it makes room or forgets, which costs O(nodes).
     ///
     /// # Errors
     /// [`SearchError`]: the game failed or broke its contract, or the graph is full. The search is as it was before.

@@ -59,10 +59,11 @@ fn decode(bytes: &[u8], at_once: usize) -> Result<Vec<Part>, BundleError> {
 /// What is whole can be exported, and what was exported is whole.
 fn import(store: &MemoryStore, heads: &[ContentHash]) {
     let (mut seen, mut out) = (BTreeSet::new(), Vec::new());
-    let exported = bundle::export(store, heads, &mut |name| first(store, &mut seen, name), &mut |bytes| {
-        out.extend_from_slice(bytes);
-        Ok(())
-    });
+    let exported =
+        bundle::export(store, heads, &mut |name| first(store, &mut seen, name), &mut |bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        });
     let snapshots = match (check(store, heads), exported) {
         (Ok(snapshots), Ok(exported)) => {
             assert_eq!(exported.snapshots, snapshots.len() as u64);
