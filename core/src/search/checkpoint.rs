@@ -24,6 +24,7 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hashbrown::HashSet;
+use rand_xoshiro::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::column::Column;
@@ -125,7 +126,7 @@ struct Manifest {
     root: u32,
     best: u32,
     counts: Counts,
-    generator: Generator,
+    generator: [u8; 32],
     idle: u64,
     /// Chunks that there is memory for, of nodes and of edges, and the length of the index: when room is made depends on them.
     room: [u32; 3],
@@ -202,7 +203,7 @@ impl<S: Packed> Search<S> {
             root: self.shared.root,
             best: self.best,
             counts: self.counts,
-            generator: self.own.generator.clone(),
+            generator: self.own.generator.state(),
             idle: self.own.idle,
             room: [
                 graph.hot.capacity() / graph.hot.chunk_len(),
@@ -241,12 +242,12 @@ impl<S: Packed> Search<S> {
             return Err(CheckpointError::OtherGame { object: checkpoint });
         }
         let wrong = |what| CheckpointError::Inconsistent { object: checkpoint, what };
-        let Manifest { settings, repetition, ref generator, .. } = manifest;
+        let Manifest { settings, repetition, generator, .. } = manifest;
         if settings.validate::<core::convert::Infallible>(repetition).is_err() {
             return Err(wrong("settings out of range"));
         }
         let mut own = Worker::new(settings.seed, 0);
-        own.generator = generator.clone();
+        own.generator = Generator::from_seed(generator);
         own.idle = manifest.idle;
         let mut search = Self::empty(settings, repetition, own);
         let graph = &mut search.shared.graph;
