@@ -5,7 +5,7 @@
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cascow_core::games::{Board, Playouts, after, connect4::Connect4, othello::Othello};
+use cascow_core::games::{Board, Playouts, after, connect4::Connect4};
 use cascow_core::hash::HashKind;
 use cascow_core::search::{
     Action, Arrival, CheckpointError, Evaluation, Game, Preference, Renewal, Search, SearchError,
@@ -152,10 +152,24 @@ fn what_is_no_checkpoint_or_another_games_says_so() {
     let later = store.put(b"CCSE\x09\x02\x00\x00").unwrap().hash;
     let error = Search::<Connect4>::load::<Playing>(&store, later).err().unwrap();
     assert!(matches!(error, CheckpointError::Unsupported { .. }), "{error}");
+    // Its states have two words; these have another number of them.
     let saved = begun(settings(1), "").save(&store).unwrap();
-    let error = Search::load::<Playouts<Othello>>(&store, saved.checkpoint).err().unwrap();
+    let mut checkpoint = store.get(&saved.checkpoint).unwrap();
+    checkpoint[5] = 4;
+    let other = store.put(&checkpoint).unwrap().hash;
+    let error = Search::<Connect4>::load::<Playing>(&store, other).err().unwrap();
     assert!(matches!(error, CheckpointError::OtherGame { .. }), "{error}");
-    assert!(!error.to_string().is_empty());
+    for error in [
+        CheckpointError::NotACheckpoint { object: other },
+        CheckpointError::Unsupported { object: other },
+        CheckpointError::OtherGame { object: other },
+        CheckpointError::Inconsistent { object: other, what: "nothing fits" },
+        CheckpointError::Store(cascow_core::store::StoreError::Missing { hash: other }),
+    ] {
+        assert!(error.to_string().contains(&other.to_string()), "{error}");
+        let is_of_the_store = matches!(error, CheckpointError::Store(_));
+        assert_eq!(std::error::Error::source(&error).is_some(), is_of_the_store);
+    }
 }
 
 #[test]
