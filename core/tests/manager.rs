@@ -800,12 +800,15 @@ fn a_state_below_which_another_came_back_makes_way_for_others_that_can_go() {
     };
     let store = MemoryStore::new(KIND);
     let limits = Limits { resident_bytes: room_for_four, ..Limits::default() };
-    let mut states = StateManager::new(limits, Host::new(KIND).store(&store));
+    let listed = Listed::default();
+    let mut states = StateManager::new(limits, Host::new(KIND).store(&store).cache(listed.clone()));
     let [root, first, second, third] = family(&mut states);
     states.backtrack_to(second).unwrap();
     let fourth = states.create_node(root, Action(4), &Doubling::delta(Action(4))).unwrap().node;
     assert_eq!(states.is_resident(third), Ok(false), "left first, and the first could go now");
+    assert_eq!(*listed.0.borrow(), [second, first]);
     states.backtrack_to(third).unwrap();
+    assert_eq!(*listed.0.borrow(), [fourth], "the first is needed again");
     let statistics = states.statistics();
     assert!(!statistics.is_limit_exceeded, "{statistics:?}");
     assert_eq!([second, fourth].map(|node| states.is_resident(node).unwrap()), [false, true]);
