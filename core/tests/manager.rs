@@ -755,6 +755,65 @@ fn a_policy_that_names_what_must_stay_loses_no_state() {
     assert_eq!(format!("{:?}", Lru::default()), "Lru { len: 0 }");
 }
 
+/// The least recently used, in a list that a test can read.
+#[derive(Clone, Default)]
+struct Listed(Rc<RefCell<Vec<NodeId>>>);
+
+impl Cache for Listed {
+    fn insert(&mut self, node: NodeId, _: u64) {
+        self.remove(node);
+        self.0.borrow_mut().push(node);
+    }
+    fn touch(&mut self, _: NodeId) {}
+    fn remove(&mut self, node: NodeId) {
+        self.0.borrow_mut().retain(|listed| *listed != node);
+    }
+    fn victim(&mut self) -> Option<NodeId> {
+        self.0.borrow().first().copied()
+    }
+}
+
+#[test]
+fn a_policy_knows_the_states_that_could_go_and_no_others() {
+    let (store, listed) = (MemoryStore::new(KIND), Listed::default());
+    let mut states =
+        StateManager::new(Limits::default(), Host::new(KIND).store(&store).cache(listed.clone()));
+    let [root, first, second, third] = family(&mut states);
+    let is_listed = |nodes: [NodeId; 4]| nodes.map(|node| listed.0.borrow().contains(&node));
+    let all = [root, first, second, third];
+    assert_eq!(is_listed(all), [false, false, true, false], "the third is in view");
+    states.backtrack_to(root).unwrap();
+    assert_eq!(is_listed(all), [false, false, true, true]);
+    states.pin(second).unwrap();
+    states.prune_unreachable([first]).unwrap();
+    assert_eq!(*listed.0.borrow(), [first]);
+    states.unpin(second).unwrap();
+    assert_eq!(*listed.0.borrow(), [first, second]);
+}
+
+#[test]
+fn a_state_below_which_another_came_back_makes_way_for_others_that_can_go() {
+    let room_for_four = {
+        let mut states = StateManager::new(Limits::default(), Host::new(KIND));
+        family(&mut states);
+        states.statistics().bytes.resident
+    };
+    let store = MemoryStore::new(KIND);
+    let limits = Limits { resident_bytes: room_for_four, ..Limits::default() };
+    let listed = Listed::default();
+    let mut states = StateManager::new(limits, Host::new(KIND).store(&store).cache(listed.clone()));
+    let [root, first, second, third] = family(&mut states);
+    states.backtrack_to(second).unwrap();
+    let fourth = states.create_node(root, Action(4), &Doubling::delta(Action(4))).unwrap().node;
+    assert_eq!(states.is_resident(third), Ok(false), "left first, and the first could go now");
+    assert_eq!(*listed.0.borrow(), [second, first]);
+    states.backtrack_to(third).unwrap();
+    assert_eq!(*listed.0.borrow(), [fourth], "the first is needed again");
+    let statistics = states.statistics();
+    assert!(!statistics.is_limit_exceeded, "{statistics:?}");
+    assert_eq!([second, fourth].map(|node| states.is_resident(node).unwrap()), [false, true]);
+}
+
 #[test]
 fn a_manager_can_be_sent_to_another_thread() {
     fn check<T: Send>() {}

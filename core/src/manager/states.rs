@@ -567,4 +567,22 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_way_back_that_ends_halfway_leaves_no_snapshot_in_the_tree() {
+        let store = MemoryStore::new(HashKind::Sha256);
+        let limits = Limits { resident_bytes: 0, ..Limits::default() };
+        let mut states = StateManager::new(limits, Host::new(HashKind::Sha256).store(&store));
+        let root = states.create_root(&[Edit::write(b"a", b"0")]).unwrap().node;
+        let middle = states.create_node(root, Action(0), &[Edit::write(b"a", b"1")]).unwrap().node;
+        let end = states.create_node(middle, Action(0), &[Edit::write(b"a", b"2")]).unwrap().node;
+        states.backtrack_to(root).unwrap();
+        assert_eq!(states.tree.len(), 1);
+        let last = states.objects().last().unwrap();
+        store.delete(&last).unwrap();
+        assert!(
+            matches!(states.backtrack_to(end), Err(ManagerError::Lost { node, .. }) if node == end)
+        );
+        assert_eq!(states.tree.len(), 1, "the one in view");
+    }
 }
