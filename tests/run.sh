@@ -275,7 +275,7 @@ step_fuzz() {
     RUSTUP_TOOLCHAIN=$nightly "${build[@]}"
     rm -rf "$scratch" && mkdir -p "$scratch/found"
     python3 tests/tools/fuzz_seeds.py "$scratch"
-    for target in state multi range inclusion consistency frame entry listing bundle; do
+    for target in state multi range inclusion consistency frame entry listing bundle search; do
         mkdir -p "$scratch/$target"
         "${CARGO_TARGET_DIR:-target}/fuzz/x86_64-unknown-linux-gnu/release/$target" "$scratch/$target" -max_total_time=$fuzz_secs \
             -max_len=4096 -print_final_stats=1 -verbosity=0 -artifact_prefix="$scratch/found/$target-" >"$scratch/$target.log" 2>&1 ||

@@ -8,6 +8,8 @@
 //!
 //! Bundles are read by both in the same way; what is one is imported, exported again, and imported once more.
 //!
+//! Saved searches with bytes changed are refused or go on.
+//!
 //! Objects are read, and what is accepted must be what its fields encode to.
 
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -32,7 +34,9 @@ mod naive_single;
 mod bundles;
 mod objects;
 mod proofs;
+mod searches;
 
 pub use bundles::bundle;
 pub use objects::{entry, frame, listing};
 pub use proofs::{consistency, inclusion, multi, range, state};
+pub use searches::search;
