@@ -192,8 +192,8 @@ impl<S: Packed> Search<S> {
             new_bytes: 0,
         };
         let claimed = graph.claimed();
-        let hot = put_pages(store, &graph.hot, nodes_end, &HashSet::new(), &mut saved)?;
-        let cold = put_pages(store, &graph.cold, nodes_end, &claimed.nodes, &mut saved)?;
+        let hot = put_pages(store, &graph.hot, nodes_end, &claimed.nodes, &mut saved)?;
+        let cold = put_pages(store, &graph.cold, nodes_end, &HashSet::new(), &mut saved)?;
         let edges = put_pages(store, &graph.edges, edges_end, &claimed.edges, &mut saved)?;
         let spare_blocks =
             graph.spare_blocks.iter().map(|(len, spare)| (*len, spare.left().to_vec()));
@@ -367,7 +367,7 @@ impl Graph {
             match self.place(node) {
                 Place::Unasked => {}
                 Place::Claimed => {
-                    claimed.nodes.insert((node, 1));
+                    claimed.nodes.insert((node, 3));
                 }
                 Place::At(_) => {
                     // UNWRAP: it has a place.

@@ -83,6 +83,12 @@ impl Facts {
         self.0 & Self::COMPLETE != 0
     }
 
+    /// Whether nothing is proven and something is left to learn.
+    #[inline]
+    pub(super) const fn is_open(self) -> bool {
+        self.0 & (Self::COMPLETE | 0b1111) == 0
+    }
+
     pub(super) const fn bounds(self) -> Bounds {
         Self::bounds_of(self.0)
     }
