@@ -13,7 +13,9 @@ use cascow_core::games::connect4::Connect4;
 use cascow_core::games::othello::Othello;
 use crossover::keyed::{Cloned, Rules};
 use crossover::path::{Path, Step};
-use crossover::{Arm, Make, board_arms, boards, keyed_arms, keyed_steps, measure, play};
+use crossover::{
+    Arm, Make, board_arms, boards, keyed_arms, keyed_steps, made_again, measure, play,
+};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -100,6 +102,14 @@ fn a_copy_of_a_state_counts_with_its_bytes() {
     let beside = figures[0].bytes - 4096.0 * 64.0;
     assert!((0.0..100.0).contains(&beside), "{beside}");
     assert_eq!(figures[0].rates.len(), 3);
+}
+
+#[test]
+fn moves_made_again_are_those_on_the_way() {
+    // 0 → 1 → 2, then 1 → 3, 2 → 4, 0 → 5.
+    let steps = [0, 1, 1, 2, 0].map(|parent| Step { parent, seed: 0 });
+    // From the root: 0, 1, 1, 2, 0. From the node before: 0 from 0, 1 from 1, 1 from 2, 2 from 3, 0 from 4.
+    assert_eq!(made_again(&steps), [4.0 / 5.0, 1.0 / 5.0]);
 }
 
 #[test]

@@ -11,17 +11,15 @@ pub(crate) mod keyed;
 pub(crate) mod path;
 mod plot;
 
-use std::path::Path;
-
 use cascow_benches::measure::{Spread, timed};
 use cascow_benches::memory;
-use cascow_benches::report::{Report, Row, spread};
+use cascow_benches::report::{Report, Row, Unit, spread};
 use cascow_core::games::Board;
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::othello::Othello;
 
 use keyed::{Rules, VALUE_LEN};
-use path::Step;
+use path::{Path, Step};
 use plot::{Panel, Series};
 
 /// Runs of each arm: odd, so that a median is one of them.
@@ -37,8 +35,8 @@ const KEYS: [u64; 5] = [16, 256, 4_096, 16_384, 262_144];
 const SHARES: [(&str, u64); 4] = [("0.1 %", 1_000), ("1 %", 100), ("10 %", 10), ("50 %", 2)];
 
 /// Changes of all moves of a run, which keep it to some seconds, if that leaves at least [`LEAST`] playouts.
-const CHANGES: u64 = 1 << 20;
-const LEAST: u64 = 32;
+const CHANGES: u64 = 1 << 19;
+const LEAST: u64 = 16;
 const MOST: u64 = 4_096;
 
 /// States of a run that are compared as a whole.
@@ -63,6 +61,8 @@ pub(crate) trait Arm {
 
 /// The names of the arms, cascow's last.
 const ARMS: [&str; 6] = ["clone", "replay", "undo", "imbl", "cascow", "cascow on disk"];
+const REPLAY: usize = 1;
+const UNDO: usize = 2;
 const CASCOW: usize = 4;
 
 pub(crate) type Make<'a> = Box<dyn Fn() -> Box<dyn Arm> + 'a>;
@@ -102,6 +102,20 @@ pub(crate) fn keyed_steps(count: usize) -> Vec<Step> {
 /// All playouts. The result depends on each and on their order.
 pub(crate) fn play(arm: &mut dyn Arm, steps: &[Step]) -> u64 {
     steps.iter().fold(0, |sum, step| keyed::mixed(sum ^ arm.playout(*step)))
+}
+
+/// Moves on the way to the states that playouts start from, for each playout: of those who begin at the root, and of those who
+/// go there from the state before. They make them again; the others do not.
+pub(crate) fn made_again(steps: &[Step]) -> [f64; 2] {
+    let (mut from_root, mut from_before) = (Path::new(), Path::new());
+    let mut made = [0; 2];
+    for step in steps {
+        made[0] += from_root.way_to(step.parent).count();
+        made[1] += from_before.go_to(step.parent).1.count();
+        from_root.push(*step);
+        from_before.push_and_stand(*step);
+    }
+    made.map(|moves| moves as f64 / steps.len() as f64)
 }
 
 /// What an arm did.
@@ -180,13 +194,28 @@ pub(crate) fn measure(arms: &[Make<'_>], steps: &[Step]) -> Vec<Figures> {
     figures
 }
 
-fn row(report: &mut Report, work: String, figures: &[Figures]) {
+/// How much longer a move would have to take for cascow to be as fast as who makes so many again.
+fn dearer_by(peer: &Figures, cascow: &Figures, again: f64) -> String {
+    let nanos = (1e9 / cascow.rate() - 1e9 / peer.rate()) / again;
+    match nanos > 0.0 && again > 0.0 {
+        true => format!(" (behind where a move takes {} more)", Unit::Time.show(nanos)),
+        false => String::new(),
+    }
+}
+
+fn row(report: &mut Report, work: String, figures: &[Figures], steps: &[Step]) {
+    let [replayed, redone] = made_again(steps);
     let peers = &figures[..CASCOW];
     let fastest = (0..CASCOW).max_by(|a, b| peers[*a].rate().total_cmp(&peers[*b].rate()));
     let fastest = fastest.expect("there are peers");
-    let peer = |(number, figures): (usize, &Figures)| match number == fastest {
-        true => format!("**{}: {}**", ARMS[number], figures.show()),
-        false => format!("{}: {}", ARMS[number], figures.show()),
+    let peer = |(number, peer): (usize, &Figures)| {
+        let bold = if number == fastest { "**" } else { "" };
+        let dearer = match number {
+            REPLAY => dearer_by(peer, &figures[CASCOW], replayed),
+            UNDO => dearer_by(peer, &figures[CASCOW], redone),
+            _ => String::new(),
+        };
+        format!("{bold}{}: {}{bold}{dearer}", ARMS[number], peer.show())
     };
     let peer: Vec<String> = peers.iter().enumerate().map(peer).collect();
     let ratios = figures[CASCOW].rates.iter().zip(&peers[fastest].rates);
@@ -212,7 +241,8 @@ pub(crate) fn run(report: &mut Report) {
          with its own copy of the state (of an array of values without keys); moves made again from the first state; one state, in which \
          moves are taken back and made (of a board, the positions on the way on a stack); `imbl` 7's `OrdMap` (of a board's words); cascow's \
          state manager; and, of keys, the same with memory for a tenth of the new values, all else on disk, unsynced. All find the same. \
-         The fastest of those that are not cascow is bold; the ratio is of cascow in memory to it: below 1, it wins.",
+         The fastest of those that are not cascow is bold; the ratio is of cascow in memory to it: below 1, it wins. A move costs some \
+         nanoseconds for each key here; who replays or undoes makes moves again, and where they cost so much more as is said, cascow is as fast.",
     );
     report.note("![Playouts a second by the size of a state](plots/crossover.svg)");
     board::<Connect4>(report, "Connect Four");
@@ -235,20 +265,22 @@ pub(crate) fn run(report: &mut Report) {
         }
         panels.push(panel);
     }
-    let plots = Path::new(env!("CARGO_MANIFEST_DIR")).join("plots");
+    let plots = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plots");
     plot::draw(&plots, &panels).expect("the plot can be written");
 }
 
 fn board<B: Board + 'static>(report: &mut Report, name: &str) {
-    let figures = measure(&board_arms::<B>(), &boards::steps::<B>(BOARDS));
-    row(report, format!("{name}, {BOARDS} playouts"), &figures);
+    let steps = boards::steps::<B>(BOARDS);
+    let figures = measure(&board_arms::<B>(), &steps);
+    row(report, format!("{name}, {BOARDS} playouts"), &figures, &steps);
 }
 
 fn keyed_row(report: &mut Report, rules: Rules) -> Vec<Figures> {
     let bytes = rules.keys * VALUE_LEN as u64;
     let playouts = (CHANGES / rules.changed).min(COPIES / bytes).clamp(LEAST, MOST);
     let playouts = usize::try_from(playouts).expect("a few thousands");
-    let figures = measure(&keyed_arms(rules, playouts), &keyed_steps(playouts));
+    let steps = keyed_steps(playouts);
+    let figures = measure(&keyed_arms(rules, playouts), &steps);
     let share = rules.changed as f64 * 100.0 / rules.keys as f64;
     let size = match bytes >> 20 {
         0 => format!("{} KiB", bytes >> 10),
@@ -258,6 +290,6 @@ fn keyed_row(report: &mut Report, rules: Rules) -> Vec<Figures> {
         "a state of {size} ({} keys), of which a move changes {} ({share:.1} %), {playouts} playouts",
         rules.keys, rules.changed
     );
-    row(report, work, &figures);
+    row(report, work, &figures, &steps);
     figures
 }
