@@ -21,7 +21,7 @@ const ROUNDS: usize = 21;
 pub type Contestant<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
 
 /// Processor time that this thread has used.
-fn processor_time() -> Duration {
+pub fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

@@ -4,14 +4,14 @@
 //! PUCT over visits of edges, values renewed from the children along the way, as the core does. It proves nothing, forgets
 //! nothing, and cannot be saved.
 
-use std::time::Duration;
-
 use cascow_benches::measure::timed;
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::{Board, Side};
 use cascow_core::search::rand_core::SeedableRng;
 use cascow_core::search::{Generator, Settings};
 use hashbrown::HashMap;
+
+use super::Run;
 
 struct Node {
     board: Connect4,
@@ -112,7 +112,7 @@ impl Cloned {
     }
 }
 
-pub(super) fn run(evaluations: u64, seed: u64) -> (Duration, u64) {
+pub(super) fn run(evaluations: u64, seed: u64) -> Run {
     let mut search = Cloned {
         nodes: Vec::new(),
         numbers: HashMap::new(),
@@ -126,5 +126,5 @@ pub(super) fn run(evaluations: u64, seed: u64) -> (Duration, u64) {
             search.step();
         }
     });
-    (elapsed, search.nodes.len() as u64)
+    Run { elapsed, evaluations: search.nodes.len() as u64, kept: Box::new(search) }
 }

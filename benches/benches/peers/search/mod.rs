@@ -4,20 +4,23 @@
 //! What counts is positions evaluated a second: a step that meets a position again and evaluates nothing, or comes to the end of a
 //! game for the second time, counts for nobody. All play with the settings that are their own or their example's.
 
+pub(crate) mod budget;
 mod cloned;
 mod peers;
 
+use std::any::Any;
 use std::num::NonZeroU32;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use cascow_benches::measure::{Spread, timed, waited};
+use cascow_benches::measure::{Spread, alone, repeated, timed, waited};
 use cascow_benches::memory;
 use cascow_benches::report::{Report, Row, Target, spread};
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::{Board, Playouts};
 use cascow_core::hash::HashKind;
-use cascow_core::search::{Search, Settings, Step};
+use cascow_core::search::rand_core::SeedableRng;
+use cascow_core::search::{Generator, Search, Settings, Step};
 use cascow_native::boards::{self, Limits};
 use cascow_native::repository::Repository;
 use cascow_native::store::StoreKind;
@@ -29,8 +32,23 @@ const LONG: u64 = 1_000_000;
 /// Runs of each: odd, so that a median is one of them.
 const ROUNDS: u64 = 5;
 
-/// A contestant: makes so many evaluations from a seed, and says how long it took on this thread and how many they were.
-type Searcher = fn(u64, u64) -> (Duration, u64);
+/// A contestant: makes so many evaluations from a seed.
+type Searcher = fn(u64, u64) -> Run;
+
+/// What a contestant did.
+struct Run {
+    /// On this thread.
+    elapsed: Duration,
+    evaluations: u64,
+    /// All that it keeps of its search.
+    kept: Box<dyn Any>,
+}
+
+impl Run {
+    fn rate(self) -> f64 {
+        rate(self.elapsed, self.evaluations)
+    }
+}
 
 pub(crate) fn run(report: &mut Report) {
     let contestants: [(&str, Searcher, Option<f64>); 3] = [
@@ -42,17 +60,31 @@ pub(crate) fn run(report: &mut Report) {
             Some(0.8),
         ),
     ];
+    bare(report);
     for evaluations in [SHORT, LONG] {
         for (name, peer, at_least) in contestants {
             duel(report, evaluations, name, peer, at_least);
         }
     }
     two_workers(report);
-    bytes_a_node(report);
+    bytes_a_node(report, &contestants.map(|(name, peer, _)| (name, peer)));
     resume(report);
 }
 
-fn ours(evaluations: u64, seed: u64) -> (Duration, u64) {
+/// What all of them spend on playouts: as fast as a search that does nothing else could be.
+fn bare(report: &mut Report) {
+    let mut generator = Generator::seed_from_u64(0);
+    let nanos = alone(repeated(|| Connect4::START.playout(&mut generator)));
+    let [low, median, high] = [nanos.high, nanos.median, nanos.low].map(|nanos| 1e9 / nanos);
+    report.row(Row {
+        work: "random playouts from the empty board, without any search".into(),
+        cascow: thousands(median),
+        spread: format!("{}–{}", thousands(low), thousands(high)),
+        ..Row::default()
+    });
+}
+
+fn ours(evaluations: u64, seed: u64) -> Run {
     let settings = Settings { seed, ..Settings::two_players() };
     let mut game = Playouts::<Connect4>::new();
     let mut kept = None;
@@ -64,10 +96,11 @@ fn ours(evaluations: u64, seed: u64) -> (Duration, u64) {
         }
         kept = Some(search);
     });
-    (elapsed, kept.map_or(0, |search| search.counts().evaluations))
+    let search = kept.expect("it was made");
+    Run { elapsed, evaluations: search.counts().evaluations, kept: Box::new(search) }
 }
 
-fn rate((elapsed, evaluations): (Duration, u64)) -> f64 {
+fn rate(elapsed: Duration, evaluations: u64) -> f64 {
     // Far below 2^53.
     evaluations as f64 / elapsed.as_secs_f64()
 }
@@ -81,11 +114,11 @@ fn duel(report: &mut Report, evaluations: u64, name: &str, peer: Searcher, at_le
     for round in 0..ROUNDS {
         // In turn who comes first.
         if round % 2 == 0 {
-            our_rates.push(rate(ours(evaluations, round)));
+            our_rates.push(ours(evaluations, round).rate());
         }
-        peer_rates.push(rate(peer(evaluations, round)));
+        peer_rates.push(peer(evaluations, round).rate());
         if round % 2 == 1 {
-            our_rates.push(rate(ours(evaluations, round)));
+            our_rates.push(ours(evaluations, round).rate());
         }
     }
     let ratios = our_rates.iter().zip(&peer_rates).map(|(ours, peer)| ours / peer).collect();
@@ -109,7 +142,7 @@ fn two_workers(report: &mut Report) {
         let elapsed = waited(|| {
             boards::think(&mut search, &limits, &AtomicBool::new(false)).expect("there is room");
         });
-        rate((elapsed, search.counts().evaluations))
+        rate(elapsed, search.counts().evaluations)
     };
     let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|seed| (run(2, seed), run(1, seed))).collect();
     let ratio = Spread::of(rounds.iter().map(|(two, one)| two / one).collect());
@@ -136,42 +169,60 @@ fn searched(evaluations: u64) -> Search<Connect4> {
 }
 
 /// By the allocator: what was made in advance counts too.
-fn bytes_a_node(report: &mut Report) {
-    let (search, bytes) = memory::live(|| searched(LONG));
-    let bytes = bytes as f64 / search.len() as f64;
+fn bytes_a_node(report: &mut Report, peers: &[(&str, Searcher)]) {
+    let bytes = |searcher: Searcher| {
+        let (run, bytes) = memory::live(|| searcher(LONG, 0));
+        let bytes = bytes as f64 / run.evaluations as f64;
+        drop(run.kept);
+        bytes
+    };
+    let peers = peers.iter().map(|(name, peer)| format!("{:.1} B ({name})", bytes(*peer)));
+    let peers: Vec<String> = peers.collect();
+    let ours = bytes(ours);
     report.row(Row {
         work: format!("bytes a node of {LONG}, statistics and position, as allocated"),
-        cascow: format!("{bytes:.1} B"),
-        target: Some(Target::at_most(bytes, 100.0, "≤ 100 B")),
+        cascow: format!("{ours:.1} B"),
+        peer: peers.join(", "),
+        target: Some(Target::at_most(ours, 100.0, "≤ 100 B")),
         ..Row::default()
     });
 }
 
+/// Steps that a search makes after it was loaded, to see whether it is the same.
+const MORE: u64 = 100_000;
+
 fn resume(report: &mut Report) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let repository = Repository::init(dir.path(), HashKind::Sha256, StoreKind::Segments)
         .expect("a new directory");
-    let search = searched(LONG);
+    let mut search = searched(LONG);
     let mut checkpoint = None;
-    let save =
-        waited(|| checkpoint = Some(search.save(repository.store()).expect("there is room")));
+    let save = waited(|| {
+        checkpoint = Some(search.save(repository.store()).expect("there is room"));
+        repository.store().sync().expect("there is room");
+    });
     let saved = checkpoint.expect("it was saved");
-    drop(search);
+    drop(repository);
+    let mut last = None;
     let times = (0..ROUNDS).map(|_| {
+        drop(last.take());
         let load = || {
+            let repository = Repository::open(dir.path()).expect("it is there");
             let loaded = Search::<Connect4>::load::<Playouts<Connect4>>(
                 repository.store(),
                 saved.checkpoint,
             );
             let mut loaded = loaded.expect("it was saved");
             _ = loaded.step(&mut Playouts::new()).expect("a sound game");
+            last = Some((repository, loaded));
         };
         waited(load).as_secs_f64() * 1e3
     });
     let time = Spread::of(times.collect());
     report.row(Row {
         work: format!(
-            "load a search of {LONG} nodes from a repository and take one step ({} objects, {:.1} MB stored, saved in {:.0} ms)",
+            "open a repository, load a search of {LONG} nodes from it and take one step ({} objects, {:.1} MB stored, saved and synced in \
+             {:.0} ms)",
             saved.objects,
             saved.new_bytes as f64 / 1e6,
             save.as_secs_f64() * 1e3
@@ -179,6 +230,26 @@ fn resume(report: &mut Report) {
         cascow: format!("{:.0} ms", time.median),
         spread: format!("{:.0}–{:.0} ms", time.low, time.high),
         target: Some(Target::at_most(time.median, 1000.0, "≤ 1 s")),
+        ..Row::default()
+    });
+
+    let (repository, mut loaded) = last.expect("it was loaded");
+    // The loaded one has made its first step.
+    for (search, steps) in [(&mut search, MORE), (&mut loaded, MORE - 1)] {
+        for _ in 0..steps {
+            _ = search.step(&mut Playouts::new()).expect("a sound game");
+        }
+    }
+    // All of a search is in what it is saved as, and names are hashes.
+    let names = [&search, &loaded]
+        .map(|search| search.save(repository.store()).expect("there is room").checkpoint);
+    let differ = f64::from(u8::from(names[0] != names[1]));
+    report.row(Row {
+        work: format!(
+            "{MORE} steps later: the loaded search beside the one that was never interrupted"
+        ),
+        cascow: if differ == 0.0 { "the same bytes" } else { "other bytes" }.into(),
+        target: Some(Target::at_most(differ, 0.0, "the same")),
         ..Row::default()
     });
 }
