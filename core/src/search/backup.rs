@@ -115,13 +115,12 @@ impl Graph {
         let (mut sum, mut total) = (weight * side(self.evaluation(node)), weight);
         let mut bounds = Bounds { lowest: 0, highest: 0 };
         let (mut certain, mut open, mut children) = (f64::NEG_INFINITY, false, 0);
-        let short = !self.layout.repeats;
         let (links, visits) = edges.columns();
         for (index, (link, visits)) in (0..).zip(links.iter().zip(visits)) {
             if let Some(child) = Link::node(link)
-                && short
+                && !self.layout.repeats
             {
-                // As a rule, and as below, in short.
+                // What is below, in short, for nearly all.
                 let (value, facts) = self.value_and_facts(child);
                 if facts.is_open() {
                     let visits = f64::from(visits.load(Relaxed));
@@ -132,17 +131,9 @@ impl Graph {
                 }
             }
             let edge = edges.at(index);
-            let child = match edge.link() {
-                Link::Node(child) => {
-                    let (value, facts) = self.value_and_facts(child);
-                    Child { value, bounds: facts.bounds(), complete: facts.is_complete() }
-                }
-                Link::Forgotten { value, bounds, complete } => Child { value, bounds, complete },
-                Link::Untried | Link::Claimed => {
-                    open = true;
-                    continue;
-                }
-                Link::Closed => continue,
+            let Some(child) = self.child(edge) else {
+                open |= edge.link() != Link::Closed;
+                continue;
             };
             children += 1;
             let of_child = child.bounds.side(maximises);

@@ -398,6 +398,10 @@ impl Graph {
 
     // --- Nodes ---
 
+    /// Where a node's row has the place of its edges.
+    pub(super) const PLACE: usize = 3;
+
+    /// A node's row: value, facts, evaluation, place of the edges.
     #[inline]
     fn head(&self, node: u32) -> &[AtomicU32; 4] {
         self.hot.quad::<NODE_SHIFT>(node)
@@ -444,12 +448,12 @@ impl Graph {
 
     #[inline]
     pub(super) fn place(&self, node: u32) -> Place {
-        Place::of(self.head(node)[3].load(Acquire))
+        Place::of(self.head(node)[Self::PLACE].load(Acquire))
     }
 
     /// Takes a node to ask for its edges, unless somebody was faster.
     pub(super) fn claim_edges<const SHARED: bool>(&self, node: u32) -> bool {
-        let word = &self.head(node)[3];
+        let word = &self.head(node)[Self::PLACE];
         if SHARED {
             word.compare_exchange(Place::UNASKED, Place::CLAIMED, Acquire, Relaxed).is_ok()
         } else {
@@ -459,7 +463,7 @@ impl Graph {
     }
 
     pub(super) fn unclaim_edges(&self, node: u32) {
-        self.head(node)[3].store(Place::UNASKED, Release);
+        self.head(node)[Self::PLACE].store(Place::UNASKED, Release);
     }
 
     #[inline]
@@ -596,7 +600,7 @@ impl Graph {
                 owner.store(node, Relaxed);
             }
         }
-        self.head(node)[3].store(offset, Release);
+        self.head(node)[Self::PLACE].store(offset, Release);
         true
     }
 
@@ -654,7 +658,7 @@ impl Graph {
         }
     }
 
-    /// Makes a state a node, unless somebody was faster: then that one's node is the error. `None` if there is no room.
+    /// Makes a state a node, unless it is one: then that is the error. `None` if there is no room.
     pub(super) fn insert<const SHARED: bool, S: Packed>(
         &self,
         state: &S,
@@ -665,10 +669,10 @@ impl Graph {
         let mut packed = [0; MAX_WORDS];
         let words = &mut packed[..S::WORDS];
         state.pack(words);
-        // Looked for first, so that a state that is known takes no number.
-        if let Ok(other) = self.probe(words) {
-            return Some(Err(other));
-        }
+        let mut at = match self.probe(words) {
+            Ok(other) => return Some(Err(other)),
+            Err(at) => at,
+        };
         let node = self.take_node::<SHARED>()?;
         for (atomic, word) in self.cold.row(node).iter().zip(&*words) {
             atomic.store(*word, Relaxed);
@@ -681,22 +685,21 @@ impl Graph {
         self.set_depth(node, depth);
         self.orphan(node);
         kept_facts.store(facts.0, Relaxed);
-        loop {
+        if !SHARED {
+            self.index[at].store(node + 1, Release);
+            return Some(Ok(node));
+        }
+        while self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
             match self.probe(words) {
                 Ok(other) => {
                     // Somebody was faster just now. The number is taken up again when the graph is next swept.
                     kept_facts.store(Facts::FREE.0, Relaxed);
                     return Some(Err(other));
                 }
-                Err(at) if !SHARED => self.index[at].store(node + 1, Release),
-                Err(at) => {
-                    if self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
-                        continue;
-                    }
-                }
+                Err(next) => at = next,
             }
-            return Some(Ok(node));
         }
+        Some(Ok(node))
     }
 
     fn take_node<const SHARED: bool>(&self) -> Option<u32> {
