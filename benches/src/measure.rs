@@ -26,6 +26,12 @@ pub fn processor_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
+/// Processor time that all threads of this process have used.
+pub fn processor_time_of_all() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Processor time that some work takes on this thread.
 pub fn timed(work: impl FnOnce()) -> Duration {
     let start = processor_time();

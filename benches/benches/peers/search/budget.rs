@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use cascow_benches::measure::processor_time;
+use cascow_benches::memory;
 use cascow_benches::report::{Report, Row, Target};
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::{Board, Playouts, after};
@@ -72,8 +73,8 @@ fn think(board: Connect4, byte_limit: Option<u64>, time: Duration) -> Ended {
 pub(crate) fn run(report: &mut Report) {
     report.note(
         "Accuracy: the share of positions in which the move chosen is among the best, as an exhaustive solver has found them. The positions \
-         are of random games with 12 stones, in which not all moves are equally good. Both searches think at the same time, each on a \
-         thread of its own, as long by the processor's time.",
+         are of random games with 12 stones, in which not all moves are equally good. Both searches think at once, from the same seed, each on a thread of its own, as long by the processor's \
+         time.",
     );
     for trial in TRIALS {
         compare(report, &trial);
@@ -102,6 +103,12 @@ fn compare(report: &mut Report, trial: &Trial) {
     }
     let [limited, unlimited] = ended.each_ref().map(|of| Summary::of(of));
     let lost = unlimited.accuracy - limited.accuracy;
+    // From the same seed, so they differ in what one forgets, and how far each comes in the time.
+    let only = |right: usize, wrong: usize| {
+        let pairs = ended[right].iter().zip(&ended[wrong]);
+        pairs.filter(|((_, right), (_, wrong))| *right && !wrong).count()
+    };
+    let (only_limited, only_unlimited) = (only(0, 1), only(1, 0));
     let seconds = time.as_secs_f64();
     report.row(Row {
         work: format!(
@@ -115,11 +122,34 @@ fn compare(report: &mut Report, trial: &Trial) {
     });
     let above = limited.peak_bytes as f64 / byte_limit as f64;
     report.row(Row {
-        work: "the most that it had by what it may have, looked at after each thousand steps"
+        work: "the most that its graph had by what it may have, by its own count after each thousand steps, and as \
+               allocated"
             .into(),
-        cascow: format!("{above:.3}; {} nodes were forgotten", limited.forgotten),
+        cascow: format!(
+            "{above:.3}, {:.3} as allocated; it forgot {} nodes, in {} of {positions} positions; it alone was right in {only_limited}",
+            allocated(byte_limit),
+            limited.forgotten,
+            limited.forgetful
+        ),
+        peer: format!("it alone was right in {only_unlimited} (unlimited)"),
         ..Row::default()
     });
+}
+
+/// Bytes as allocated, of one search at its limit, by that limit. Its own count leaves out what it holds to use again, and how its
+/// columns grow; the lists that it makes while it forgets are gone again.
+fn allocated(byte_limit: u64) -> f64 {
+    let settings = Settings { byte_limit: Some(byte_limit), ..Settings::two_players() };
+    let mut game = Playouts::<Connect4>::new();
+    let (search, bytes) = memory::live(|| {
+        let mut search = Search::new(settings, Connect4::START, &mut game).expect("a sound game");
+        while search.counts().forgotten == 0 {
+            _ = search.step(&mut game).expect("a sound game");
+        }
+        search
+    });
+    drop(search);
+    bytes as f64 / byte_limit as f64
 }
 
 /// What became of all positions.
@@ -133,6 +163,8 @@ struct Summary {
     megabytes: f64,
     peak_bytes: u64,
     forgotten: u64,
+    /// Positions in which anything was forgotten.
+    forgetful: usize,
     proven: usize,
 }
 
@@ -151,6 +183,7 @@ impl Summary {
             megabytes: mean(|it| it.bytes as f64) / 1e6,
             peak_bytes: ended().map(|it| it.peak_bytes).max().unwrap_or(0),
             forgotten: ended().map(|it| it.forgotten).sum(),
+            forgetful: ended().filter(|it| it.forgotten > 0).count(),
             proven: ended().filter(|it| it.exhausted).count(),
         }
     }

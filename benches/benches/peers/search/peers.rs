@@ -39,7 +39,7 @@ const EXPLORATION: f64 = 2.0;
 
 macro_rules! peer {
     ($name:ident, $krate:ident) => {
-        pub(super) fn $name(evaluations: u64, seed: u64) -> Run {
+        pub(crate) fn $name(evaluations: u64, seed: u64) -> Run {
             use $krate::tree_policy::UCTPolicy;
             use $krate::{Evaluator, GameState, MCTS, MCTSManager, SearchHandle};
 
