@@ -13,8 +13,9 @@ use cascow_core::games::connect4::Connect4;
 use cascow_core::games::othello::Othello;
 use crossover::keyed::{Cloned, Rules};
 use crossover::path::{Path, Step};
+use crossover::plot::{Panel, Series, draw};
 use crossover::{
-    Arm, Make, board_arms, boards, keyed_arms, keyed_steps, made_again, measure, play,
+    ARMS, Arm, Make, board_arms, boards, keyed_arms, keyed_steps, made_again, measure, play,
 };
 
 #[global_allocator]
@@ -102,6 +103,24 @@ fn a_copy_of_a_state_counts_with_its_bytes() {
     let beside = figures[0].bytes - 4096.0 * 64.0;
     assert!((0.0..100.0).contains(&beside), "{beside}");
     assert_eq!(figures[0].rates.len(), 3);
+}
+
+#[test]
+fn the_plot_names_all_arms_and_panels() {
+    let _alone = alone();
+    let series = |number: u32| Series {
+        name: ARMS[number as usize],
+        points: vec![(1024.0, 10.0 * f64::from(number + 1)), (16_777_216.0, 1e6)],
+    };
+    let panel = |title: &str| Panel { title: title.into(), series: (0..6).map(series).collect() };
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("plots");
+    draw(&dir, &["first", "second", "third", "fourth"].map(panel)).unwrap();
+    let text = std::fs::read_to_string(dir.join("crossover.svg")).unwrap();
+    for name in ARMS.iter().chain(&["first", "second", "third", "fourth", "100 kB"]) {
+        assert!(text.contains(name), "{name}");
+    }
+    assert!(text.ends_with("</svg>\n"));
 }
 
 #[test]

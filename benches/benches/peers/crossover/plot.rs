@@ -9,16 +9,16 @@ use plotters::prelude::*;
 
 /// One arm: sizes of states in bytes, and playouts a second.
 #[derive(Clone, Debug)]
-pub(super) struct Series {
-    pub(super) name: &'static str,
-    pub(super) points: Vec<(f64, f64)>,
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// One share.
 #[derive(Clone, Debug)]
-pub(super) struct Panel {
-    pub(super) title: String,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) series: Vec<Series>,
 }
 
 /// Colours that people tell apart who see few (Okabe and Ito, "Color universal design", 2008).
@@ -32,7 +32,7 @@ const COLOURS: [RGBColor; 6] = [
 ];
 
 /// Writes `crossover.svg` below `dir`. All panels have the same axes.
-pub(super) fn draw(dir: &Path, panels: &[Panel]) -> Result<(), Box<dyn Error>> {
+pub(crate) fn draw(dir: &Path, panels: &[Panel]) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(dir)?;
     let path = dir.join("crossover.svg");
     let root = SVGBackend::new(&path, (1200, 900)).into_drawing_area();
