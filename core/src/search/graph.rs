@@ -866,7 +866,7 @@ fn bits(value: f64) -> u32 {
 /// Where a state's place in the index is looked for first.
 fn slot(hash: u32, mask: usize) -> usize {
     // The upper bits, so that a larger index has its places in the same order. An index has no more places than a node numbers.
-    (u64::from(hash) * (mask as u64 + 1) >> 32) as usize
+    ((u64::from(hash) * (mask as u64 + 1)) >> 32) as usize
 }
 
 /// Spreads a state's words over 32 bits, never 0: multiplications by an odd constant, as in Knuth's TAOCP 3, section 6.4. States come from
@@ -880,7 +880,5 @@ fn hash(words: &[u32]) -> u32 {
         hash ^= hash >> 32;
     }
     hash = hash.wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
-    let upper = (hash >> 32) as u32;
-    upper | 1
+    (hash >> 32) as u32 | 1
 }
