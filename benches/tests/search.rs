@@ -29,7 +29,14 @@ fn alone() -> MutexGuard<'static, ()> {
 #[test]
 fn every_contestant_makes_as_many_playouts_as_it_is_asked_for() {
     let _alone = alone();
-    let contestants: [Searcher; 4] = [ours, cloned::run, peers::treant, peers::mcts];
+    let contestants: [Searcher; 6] = [
+        ours,
+        cloned::run,
+        peers::treant_puct,
+        peers::treant_uct,
+        peers::mcts_puct,
+        peers::mcts_uct,
+    ];
     for (number, contestant) in contestants.into_iter().enumerate() {
         for evaluations in [1, 100, 2_500] {
             assert_eq!(contestant(evaluations, 1).evaluations, evaluations, "contestant {number}");
@@ -48,7 +55,7 @@ fn shares(visits: impl Fn(u64) -> Vec<(u32, u32)>) -> [f64; 7] {
 }
 
 /// One search alone may take to a move that another, by chance, does not: by a quarter of all visits.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 96;
 const EVALUATIONS: u64 = 4_000;
 
 fn ours_at(board: Connect4, seed: u64, exploration: f64) -> Vec<(u32, u32)> {
@@ -64,7 +71,7 @@ fn ours_at(board: Connect4, seed: u64, exploration: f64) -> Vec<(u32, u32)> {
 fn plain_at(board: Connect4, seed: u64) -> Vec<(u32, u32)> {
     let mut search = Cloned::new(board, seed);
     while search.evaluations() < EVALUATIONS {
-        search.step();
+        search.step(EVALUATIONS - search.evaluations());
     }
     search.visits().collect()
 }

@@ -15,7 +15,7 @@ use cascow_benches::report::{Report, Row, Target};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::search::rand_core::{Rng, SeedableRng};
 use cascow_core::search::{
-    Action, Choice, Evaluation, Game, Generator, Outcome, Search, Settings, Step,
+    Action, Choice, Evaluation, Expansion, Game, Generator, Outcome, Search, Settings, Step,
 };
 use cascow_native::store::ObjectCache;
 use lru::LruCache;
@@ -92,7 +92,8 @@ struct Visit {
 
 fn trace() -> (MadeUp, Vec<Visit>) {
     let mut game = MadeUp(vec![MadeUp::state(None, 0)]);
-    let settings = Settings { seed: SEED, ..Settings::two_players() };
+    // One state a step, so that each is stored after those on the way to it were read.
+    let settings = Settings { seed: SEED, expansion: Expansion::One, ..Settings::two_players() };
     let mut search = Search::new(settings, 0, &mut game).expect("the game keeps its contract");
     let mut visits = Vec::new();
     while game.0.len() < STATES {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The same search as one would write it without a store: nodes that hold their position, a hash map from positions to nodes.
 //!
-//! PUCT over visits of edges, values renewed from the children along the way, as the core does. It proves nothing, forgets
+//! PUCT over visits of edges, all children of a node evaluated when it is first entered, values renewed from the children along the way, as the core does. It proves nothing, forgets
 //! nothing, and cannot be saved.
 
 use cascow_benches::measure::timed;
@@ -75,17 +75,16 @@ impl Cloned {
         self.nodes.len() - 1
     }
 
-    pub(crate) fn step(&mut self) {
+    /// Descends to a node without edges and evaluates all its children, at most `most`; or the one child that was left out before.
+    pub(crate) fn step(&mut self, most: u64) {
         self.path.clear();
         let mut at = 0;
         while !self.nodes[at].over {
-            let node = &mut self.nodes[at];
-            let board = node.board;
-            let edges = node.edges.get_or_insert_with(|| {
-                let edge =
-                    |column| Edge { column: Connect4::number(column), child: None, visits: 0 };
-                board.moves().map(edge).collect()
-            });
+            let board = self.nodes[at].board;
+            let Some(edges) = &self.nodes[at].edges else {
+                self.open(at, most);
+                break;
+            };
             let visits: u32 = edges.iter().map(|edge| edge.visits).sum();
             let breadth = self.exploration * f64::from(1 + visits).sqrt() / edges.len() as f64;
             let index = self.choose(at, breadth);
@@ -96,16 +95,33 @@ impl Cloned {
                 at = child;
                 continue;
             }
-            let column = Connect4::numbered(edge.column).expect("it was offered");
-            let next = board.play(column).expect("it was offered");
-            let known = self.numbers.get(&next.key()).copied();
-            let child = known.unwrap_or_else(|| self.enter(next));
+            let column = edge.column;
+            let child = self.child(board, column);
             self.nodes[at].edges.as_mut().expect("it was entered")[index].child = Some(child);
             break;
         }
         for index in (0..self.path.len()).rev() {
             self.renew(self.path[index].0);
         }
+    }
+
+    fn child(&mut self, board: Connect4, column: u32) -> usize {
+        let column = Connect4::numbered(column).expect("it was offered");
+        let next = board.play(column).expect("it was offered");
+        let known = self.numbers.get(&next.key()).copied();
+        known.unwrap_or_else(|| self.enter(next))
+    }
+
+    fn open(&mut self, at: usize, most: u64) {
+        let board = self.nodes[at].board;
+        let before = self.evaluations();
+        let mut edges = Vec::with_capacity(7);
+        for column in board.moves().map(Connect4::number) {
+            let child = (self.evaluations() - before < most).then(|| self.child(board, column));
+            edges.push(Edge { column, child, visits: child.is_some().into() });
+        }
+        self.nodes[at].edges = Some(edges);
+        self.renew(at);
     }
 
     fn choose(&self, at: usize, breadth: f64) -> usize {
@@ -140,7 +156,7 @@ pub(crate) fn run(evaluations: u64, seed: u64) -> Run {
     let elapsed = timed(|| {
         let mut search = Cloned::new(Connect4::START, seed);
         while search.evaluations() < evaluations {
-            search.step();
+            search.step(evaluations - search.evaluations());
         }
         kept = Some(search);
     });

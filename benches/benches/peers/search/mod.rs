@@ -2,8 +2,9 @@
 //! Searches of Connect Four from the empty board, each evaluation one random playout by the same function.
 //!
 //! What counts is positions evaluated a second: a step that meets a position again and evaluates nothing, or comes to the end of a
-//! game for the second time, counts for nobody. Ours and the plain structures use our settings for two players, the peers UCT with the
-//! constant 1 for values from 0 to 1, without transpositions.
+//! game for the second time, counts for nobody. Ours and the plain structures use our settings for two players: PUCT with equal priors, all
+//! children of a node evaluated at once. The peers evaluate one child a descent, which is their way, in a tree without transpositions:
+//! by PUCT with the same constant and priors, and by UCT with the constant 1 for values from 0 to 1.
 
 pub(crate) mod budget;
 pub(crate) mod cloned;
@@ -52,9 +53,11 @@ impl Run {
 }
 
 pub(crate) fn run(report: &mut Report) {
-    let contestants: [(&str, Searcher, Option<f64>); 3] = [
-        ("treant 0.4, UCT", peers::treant, Some(2.0)),
-        ("mcts 0.3, UCT", peers::mcts, Some(2.0)),
+    let contestants: [(&str, Searcher, Option<f64>); 5] = [
+        ("treant 0.4, PUCT", peers::treant_puct, Some(2.0)),
+        ("treant 0.4, UCT", peers::treant_uct, Some(2.0)),
+        ("mcts 0.3, PUCT", peers::mcts_puct, Some(2.0)),
+        ("mcts 0.3, UCT", peers::mcts_uct, Some(2.0)),
         (
             "our rules in plain structures: positions in nodes, a hash map, nothing proven",
             cloned::run,
@@ -94,7 +97,9 @@ pub(crate) fn ours(evaluations: u64, seed: u64) -> Run {
     let elapsed = timed(|| {
         let mut search = Search::new(settings, Connect4::START, &mut game).expect("a sound game");
         while search.counts().evaluations < evaluations {
-            let step = search.step(&mut game).expect("a sound game");
+            let left = evaluations - search.counts().evaluations;
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            let step = search.step_within(left, &mut game).expect("a sound game");
             assert_ne!(step, Step::Exhausted, "nobody has ever visited all positions");
         }
         kept = Some(search);

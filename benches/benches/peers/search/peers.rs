@@ -6,8 +6,8 @@ use std::cell::{Cell, RefCell};
 use cascow_benches::measure::timed;
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::{Board, Outcome, Side};
-use cascow_core::search::Generator;
 use cascow_core::search::rand_core::SeedableRng;
+use cascow_core::search::{Generator, Settings};
 
 use super::Run;
 
@@ -34,13 +34,20 @@ fn moves(board: &Connect4) -> Vec<u32> {
     }
 }
 
-/// Twice what it would be for values from 0 to 1.
-const EXPLORATION: f64 = 2.0;
+/// `Q + c·√(ln N / n)` with c = 1 for values from 0 to 1: both write a 2 before the root, and values go to 2.
+const UCT: f64 = 1.0;
+
+/// Ours, twice since values go to 2.
+const PUCT: f64 = 2.0 * Settings::two_players().exploration;
+
+fn evenly(moves: &[u32]) -> Vec<f64> {
+    vec![1.0 / moves.len().max(1) as f64; moves.len()]
+}
 
 macro_rules! peer {
-    ($name:ident, $krate:ident) => {
+    ($name:ident, $krate:ident, $policy:ident, $exploration:expr, $prior:ty, $priors:expr) => {
         pub(crate) fn $name(evaluations: u64, seed: u64) -> Run {
-            use $krate::tree_policy::UCTPolicy;
+            use $krate::tree_policy::$policy;
             use $krate::{Evaluator, GameState, MCTS, MCTSManager, SearchHandle};
 
             #[derive(Clone)]
@@ -75,8 +82,8 @@ macro_rules! peer {
                     position: &Position,
                     moves: &Vec<u32>,
                     _: Option<SearchHandle<'_, Spec>>,
-                ) -> (Vec<()>, i64) {
-                    (vec![(); moves.len()], evaluate(&position.0))
+                ) -> (Vec<$prior>, i64) {
+                    ($priors(moves), evaluate(&position.0))
                 }
 
                 fn evaluate_existing_state(
@@ -100,7 +107,7 @@ macro_rules! peer {
                 type Eval = Playout;
                 type NodeData = ();
                 type ExtraThreadData = ();
-                type TreePolicy = UCTPolicy;
+                type TreePolicy = $policy;
                 type TranspositionTable = ();
             }
 
@@ -109,7 +116,7 @@ macro_rules! peer {
             let mut kept = None;
             let elapsed = timed(|| {
                 let position = Position(Connect4::START);
-                let policy = UCTPolicy::new(EXPLORATION);
+                let policy = $policy::new($exploration);
                 let mut manager = MCTSManager::new(position, Spec, Playout, policy, ());
                 while EVALUATIONS.get() < evaluations {
                     manager.playout_n((evaluations - EVALUATIONS.get()).min(1000));
@@ -121,5 +128,11 @@ macro_rules! peer {
     };
 }
 
-peer!(treant, treant);
-peer!(mcts, mcts);
+fn none(moves: &[u32]) -> Vec<()> {
+    vec![(); moves.len()]
+}
+
+peer!(treant_uct, treant, UCTPolicy, UCT, (), none);
+peer!(treant_puct, treant, AlphaGoPolicy, PUCT, f64, evenly);
+peer!(mcts_uct, mcts, UCTPolicy, UCT, (), none);
+peer!(mcts_puct, mcts, AlphaGoPolicy, PUCT, f64, evenly);
