@@ -167,6 +167,20 @@ impl<'r> Workshop<'r> {
         Ok(Origin { entries, stack })
     }
 
+    /// A state that differs by a delta from one to fork from, to fork from in its turn. O(k log n) for k changes; what has to be
+    /// written out is written when a workspace is first forked from it.
+    pub fn derive(&self, origin: &Origin, delta: &Delta) -> Origin {
+        let mut entries = origin.entries.clone();
+        entries.apply(delta);
+        let stack = match (&self.means, &origin.stack) {
+            (Means::Overlay(overlay), Some(stack)) => {
+                Some(overlay.stack_above(stack, &entries, delta))
+            }
+            _ => None,
+        };
+        Origin { entries, stack }
+    }
+
     fn stack(
         &self,
         overlay: &Overlay,
