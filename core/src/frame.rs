@@ -10,7 +10,7 @@
 //! | 8 | 8 | length of the object's bytes, little-endian |
 //! | 16 | … | payload, to the end |
 //!
-//! [`Frame::parse`] gives a checked view of the header; only [`Frame::open`] gives the object, after decoding within the
+//! [`Frame::parse`] gives a checked view of the header; only [`Frame::open`] gives the object of a name, after decoding within the
 //! declared length and comparing the hash. Bytes that came from outside cannot cause a panic, nor an allocation beyond
 //! what the codec can hold in so many bytes: about a thousand times as much for deflate, 2^15 times for zstd, and never more
 //! than a reader's own limit ([`Frame::within`]). Where frames live is a store's business.
@@ -219,7 +219,7 @@ impl<'a> Frame<'a> {
         name: &ContentHash,
         zstd: impl FnOnce(&[u8], usize) -> Option<Vec<u8>>,
     ) -> Result<Vec<u8>, FrameError> {
-        let bytes = self.decode(zstd)?;
+        let bytes = self.decode_with(zstd)?;
         let found = kind.hash(&bytes);
         if found != *name {
             return Err(FrameError::Mismatch { expected: *name, found });
@@ -227,7 +227,18 @@ impl<'a> Frame<'a> {
         Ok(bytes)
     }
 
-    fn decode(
+    /// The bytes that the payload decodes to, for who was told no name and will call them what they hash to. O(n).
+    ///
+    /// # Errors
+    /// As [`Frame::open`], without `Mismatch`.
+    pub fn decode(&self) -> Result<Vec<u8>, FrameError> {
+        if self.codec == Codec::Zstd {
+            return Err(FrameError::Codec { found: Codec::Zstd.id() });
+        }
+        self.decode_with(|_, _| None)
+    }
+
+    fn decode_with(
         &self,
         zstd: impl FnOnce(&[u8], usize) -> Option<Vec<u8>>,
     ) -> Result<Vec<u8>, FrameError> {

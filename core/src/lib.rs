@@ -17,10 +17,13 @@
 //! | [`executor`] | threads that a host lends |
 //! | [`blob`] | values of any length, as chunks |
 //! | [`snapshot`] | states, deltas, the snapshot tree, merging |
+//! | [`manager`] | the states of a search, of which memory holds only some |
 //! | [`record`] | snapshots as they are stored |
 //! | [`entry`], [`workspace`] | directory trees as states |
 //! | [`reach`] | what a snapshot refers to, for collectors and checks |
+//! | [`bundle`] | snapshots on the way from one host to another |
 //! | [`search`] | Monte-Carlo graph search |
+//! | [`games`] | board games to search |
 //!
 //! # Features
 //!
@@ -42,6 +45,8 @@ extern crate std;
 
 #[cfg(feature = "alloc")]
 pub mod blob;
+#[cfg(feature = "alloc")]
+pub mod bundle;
 pub mod chunk;
 #[cfg(feature = "alloc")]
 pub mod entry;
@@ -49,7 +54,11 @@ pub mod entry;
 pub mod executor;
 #[cfg(feature = "alloc")]
 pub mod frame;
+#[cfg(feature = "alloc")]
+pub mod games;
 pub mod hash;
+#[cfg(feature = "alloc")]
+pub mod manager;
 pub mod merkle;
 #[cfg(feature = "alloc")]
 pub mod reach;

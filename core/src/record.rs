@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::{Added, Blob, BlobError, BlobReader, BlobWriter};
 use crate::hash::{ContentHash, HashKind};
-use crate::merkle::StateRoot;
+use crate::merkle::{StateRoot, StateTrie, state};
 use crate::snapshot::{State, Value};
 use crate::store::{ObjectStore, StoreError};
 
@@ -253,27 +253,62 @@ pub fn read_state<S: ObjectStore + ?Sized>(
     store: &S,
     record: &SnapshotRecord,
 ) -> Result<State, RecordError> {
+    let mut state = State::new();
+    each_entry(store, record, |key, value| state.write(key, value))?;
+    match_root(record, state.root(store.hash_kind()))?;
+    Ok(state)
+}
+
+/// Checks that [`read_state`] would succeed, in less memory: some hundred bytes an entry, however long the entries are. O(n) hashes.
+///
+/// # Errors
+/// As [`read_state`].
+pub fn check_state<S: ObjectStore + ?Sized>(
+    store: &S,
+    record: &SnapshotRecord,
+) -> Result<(), RecordError> {
+    let kind = store.hash_kind();
+    let mut digests = Vec::new();
+    each_entry(store, record, |key, value| {
+        digests.push((state::key_digest(kind, &key), state::value_digest(kind, &value.bytes)));
+    })?;
+    match_root(record, StateTrie::of_digests(kind, digests).root())
+}
+
+fn match_root(record: &SnapshotRecord, found: StateRoot) -> Result<(), RecordError> {
+    match found == record.root {
+        true => Ok(()),
+        false => Err(RecordError::Root { expected: record.root, found }),
+    }
+}
+
+/// Shows the entries of a snapshot's listing, whose keys ascend and which are as many as its record says.
+fn each_entry<S: ObjectStore + ?Sized>(
+    store: &S,
+    record: &SnapshotRecord,
+    mut show: impl FnMut(Box<[u8]>, Value),
+) -> Result<(), RecordError> {
     let mut listing =
         Listing { chunks: BlobReader::new(store, record.listing)?, bytes: Vec::new(), used: 0 };
-    let mut state = State::new();
-    while let Some((key, value)) = listing.next(state.len() as u64)? {
-        if state.last().is_some_and(|(last, _)| *last >= *key) {
-            return Err(RecordError::Listing { after: state.len() as u64 });
+    let mut found = 0;
+    // One buffer for all keys, since this is what every reading of a state goes through.
+    let mut last = Vec::new();
+    while let Some((key, value)) = listing.next(found)? {
+        if found > 0 && *last >= *key {
+            return Err(RecordError::Listing { after: found });
         }
-        state.write(key, value);
-        if state.len() as u64 > record.entries {
+        last.clear();
+        last.extend_from_slice(&key);
+        show(key, value);
+        found += 1;
+        if found > record.entries {
             break;
         }
     }
-    if state.len() as u64 != record.entries {
-        let found = state.len() as u64;
-        return Err(RecordError::Entries { expected: record.entries, found });
+    match found == record.entries {
+        true => Ok(()),
+        false => Err(RecordError::Entries { expected: record.entries, found }),
     }
-    let found = state.root(store.hash_kind());
-    if found != record.root {
-        return Err(RecordError::Root { expected: record.root, found });
-    }
-    Ok(state)
 }
 
 fn encode(kind: HashKind, record: &SnapshotRecord) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cascow_core::blob::BlobError;
+use cascow_core::bundle::{BundleError, WalkError};
 use cascow_core::hash::ContentHash;
 use cascow_core::merkle::ProveError;
 use cascow_core::record::RecordError;
@@ -99,6 +100,17 @@ pub enum Error {
     /// No proof can be made.
     #[error(transparent)]
     Prove(#[from] ProveError),
+    /// A file is no bundle, or a damaged one.
+    #[error("{path:?}: {source}")]
+    Bundle {
+        /// Where it came from.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
+    /// Snapshots are not whole, so they are neither exported nor imported.
+    #[error(transparent)]
+    NotWhole(Box<WalkError>),
     /// The tree of a search refused.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -132,9 +144,12 @@ impl Error {
             Self::Ambiguous { .. } | Self::Misuse(_) | Self::Tree(_) | Self::Prove(_) => {
                 ErrorKind::Usage
             }
-            Self::NotARepository { .. } | Self::Damaged(_) | Self::Workspace(_) => {
-                ErrorKind::Corrupt
-            }
+            Self::NotWhole(error) if matches!(**error, WalkError::Bundle(_)) => ErrorKind::Usage,
+            Self::NotARepository { .. }
+            | Self::Damaged(_)
+            | Self::Workspace(_)
+            | Self::Bundle { .. }
+            | Self::NotWhole(_) => ErrorKind::Corrupt,
             Self::Record(RecordError::Blob(BlobError::Store(error)))
             | Self::Blob(BlobError::Store(error))
             | Self::Store(error) => match error {

@@ -18,12 +18,14 @@
 //! | [`command`] | running a command with an end to it |
 //! | [`patch`] | differences as a unified diff |
 //! | [`search`] | Monte-Carlo graph search over a workspace |
+//! | [`boards`] | the same over board games, on several threads |
 //!
 //! # What it does not do
 //!
 //! Files are captured; processes, memory, network and databases are not. Running a command in a workspace keeps its *files* apart
 //! from everything else, and is not a sandbox against hostile code.
 
+pub mod boards;
 pub mod codec;
 pub mod command;
 pub mod directory;

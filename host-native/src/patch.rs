@@ -8,7 +8,7 @@
 
 use cascow_core::blob::{self, Blob};
 use cascow_core::entry::{Entry, EntryKind};
-use cascow_core::snapshot::State;
+use cascow_core::snapshot::{State, Value};
 use cascow_core::store::ObjectStore;
 use cascow_core::workspace::{self, WorkspaceEntry};
 use similar::TextDiff;
@@ -48,9 +48,24 @@ pub fn patch_path<S: ObjectStore>(
     after: &State,
     path: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let decode = |state: &State| {
-        let read = |value| Side::read(store, &workspace::decode(path, value)?);
-        state.get(path).map(read).transpose()
+    patch_values(store, path, before.get(path), after.get(path), MAX_TEXT_LEN)
+}
+
+/// The patch that turns what a path maps to from one value into another. Files longer than `max_text_len` bytes are said to
+/// differ. O(its text).
+///
+/// # Errors
+/// As [`patch`].
+pub(crate) fn patch_values<S: ObjectStore>(
+    store: &S,
+    path: &[u8],
+    before: Option<&Value>,
+    after: Option<&Value>,
+    max_text_len: u64,
+) -> Result<Vec<u8>, Error> {
+    let decode = |value: Option<&Value>| {
+        let read = |value| Side::read(store, &workspace::decode(path, value)?, max_text_len);
+        value.map(read).transpose()
     };
     let mut patch = Vec::new();
     // A patch changes a file's content, not its kind nor where a link points: then it takes away and puts there.
@@ -85,16 +100,20 @@ enum Content {
 }
 
 impl Side {
-    fn read<S: ObjectStore>(store: &S, entry: &WorkspaceEntry<'_>) -> Result<Self, Error> {
+    fn read<S: ObjectStore>(
+        store: &S,
+        entry: &WorkspaceEntry<'_>,
+        max_text_len: u64,
+    ) -> Result<Self, Error> {
         let WorkspaceEntry { entry: Entry { kind, mode, .. }, note, .. } = entry;
         let mode = u32::from(*mode);
         Ok(match kind {
             EntryKind::File(id) => {
-                let content = if id.len() > MAX_TEXT_LEN {
+                let content = if id.len() > max_text_len {
                     Content::Opaque
                 } else {
                     let bytes =
-                        blob::read(store, &Blob { id: *id, index: note.index }, MAX_TEXT_LEN)?;
+                        blob::read(store, &Blob { id: *id, index: note.index }, max_text_len)?;
                     if bytes.contains(&0) { Content::Opaque } else { Content::Text(bytes) }
                 };
                 // Git knows two kinds of files only, and so does patch: with and without execution.

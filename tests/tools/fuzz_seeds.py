@@ -21,6 +21,8 @@ def seeds():
     for path in sorted(FIXTURES.glob("v1/*/objects/*/*/*")):
         yield "frame", path.read_bytes()
         yield "listing", path.read_bytes()
+    for path in sorted(FIXTURES.glob("v1/*.bundle")):
+        yield "bundle", path.read_bytes()
 
 
 def main():

@@ -14,7 +14,9 @@ use cascow_benches::memory;
 use cascow_benches::report::{Report, Row, Target};
 use cascow_core::hash::{ContentHash, HashKind};
 use cascow_core::search::rand_core::{Rng, SeedableRng};
-use cascow_core::search::{Evaluation, Game, Generator, Outcome, Search, Settings, Step};
+use cascow_core::search::{
+    Action, Choice, Evaluation, Game, Generator, Outcome, Search, Settings, Step,
+};
 use cascow_native::store::ObjectCache;
 use lru::LruCache;
 
@@ -62,28 +64,23 @@ impl MadeUp {
 }
 
 impl Game for MadeUp {
-    type State = usize;
-    type Action = u32;
-    type Key = usize;
+    type State = u32;
     type Error = Infallible;
 
-    fn key(&self, state: &usize) -> usize {
-        *state
-    }
-
-    fn actions(&mut self, _: &usize, out: &mut Vec<(u32, f32)>) -> Result<(), Infallible> {
-        out.extend((0..ACTIONS).map(|action| (action, 0.0)));
+    fn actions(&mut self, _: &u32, out: &mut Vec<Choice>) -> Result<(), Infallible> {
+        out.extend((0..ACTIONS).map(|action| Choice { action: Action(action), prior: 0.0 }));
         Ok(())
     }
 
-    fn apply(&mut self, state: &usize, action: &u32) -> Result<Option<usize>, Infallible> {
-        let next = Self::state(Some((*state, &self.0[*state])), *action);
+    fn apply(&mut self, state: &u32, action: Action) -> Result<Option<u32>, Infallible> {
+        let before = *state as usize;
+        let next = Self::state(Some((before, &self.0[before])), action.0);
         self.0.push(next);
-        Ok(Some(self.0.len() - 1))
+        Ok(Some(u32::try_from(self.0.len() - 1).expect("there are few")))
     }
 
-    fn evaluate(&mut self, state: &usize, _: &mut Generator) -> Result<Evaluation, Infallible> {
-        Ok(Evaluation::estimate(self.0[*state].worth))
+    fn evaluate(&mut self, state: &u32, _: &mut Generator) -> Result<Evaluation, Infallible> {
+        Ok(Evaluation::estimate(self.0[*state as usize].worth))
     }
 }
 

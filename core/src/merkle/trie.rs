@@ -5,9 +5,9 @@
 
 use alloc::vec::Vec;
 
-use super::StateRoot;
 use super::prove::{self, Leaf, ProveError, Shape, Trie};
 use super::state::{self, EMPTY, Subtree};
+use super::{KeyDigest, StateRoot, ValueDigest};
 use crate::hash::HashKind;
 
 /// The entries of a state, hashed and sorted: 64 bytes each.
@@ -29,13 +29,19 @@ impl StateTrie {
         kind: HashKind,
         entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Self {
-        let mut leaves: Vec<Leaf> = entries
+        let digests = entries
             .into_iter()
-            .map(|(key, value)| Leaf {
-                key: state::key_digest(kind, key),
-                value: state::value_digest(kind, value),
-            })
-            .collect();
+            .map(|(key, value)| (state::key_digest(kind, key), state::value_digest(kind, value)));
+        Self::of_digests(kind, digests)
+    }
+
+    /// As [`StateTrie::new`], of the digests of keys and values.
+    pub(crate) fn of_digests(
+        kind: HashKind,
+        digests: impl IntoIterator<Item = (KeyDigest, ValueDigest)>,
+    ) -> Self {
+        let mut leaves: Vec<Leaf> =
+            digests.into_iter().map(|(key, value)| Leaf { key, value }).collect();
         leaves.sort_unstable_by_key(|leaf| leaf.key);
         assert!(leaves.is_sorted_by(|a, b| a.key < b.key), "keys must be distinct");
         Self { kind, leaves }

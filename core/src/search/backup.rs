@@ -113,9 +113,26 @@ impl Graph {
         let mut bounds = Bounds { lowest: 0, highest: 0 };
         let (mut certain, mut open, mut children) = (f64::NEG_INFINITY, false, 0);
         for edge in edges.iter() {
-            let Some(child) = self.child(edge) else {
-                open |= edge.link() != Link::Closed;
-                continue;
+            let link = edge.link();
+            let child = match link {
+                Link::Node(child) => {
+                    let (value, facts) = self.value_and_facts(child);
+                    if facts.is_open() && !self.layout.repeats {
+                        // As a rule, and as below, in short.
+                        let visits = f64::from(edge.visits());
+                        sum += visits * side(value);
+                        total += visits;
+                        open = true;
+                        continue;
+                    }
+                    Child { value, bounds: facts.bounds(), complete: facts.is_complete() }
+                }
+                Link::Forgotten { value, bounds, complete } => Child { value, bounds, complete },
+                Link::Untried | Link::Claimed => {
+                    open = true;
+                    continue;
+                }
+                Link::Closed => continue,
             };
             children += 1;
             let of_child = child.bounds.side(maximises);

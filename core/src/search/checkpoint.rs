@@ -18,12 +18,13 @@
 //! A checkpoint is believed no further than it can be checked: every place, number and count is within its bounds, and what
 //! edges lead to is there, before anything is read through it. What the values are is the writer's word.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hashbrown::HashSet;
+use rand_xoshiro::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::column::Column;
@@ -125,7 +126,7 @@ struct Manifest {
     root: u32,
     best: u32,
     counts: Counts,
-    generator: Generator,
+    generator: [u8; 32],
     idle: u64,
     /// Chunks that there is memory for, of nodes and of edges, and the length of the index: when room is made depends on them.
     room: [u32; 3],
@@ -191,8 +192,8 @@ impl<S: Packed> Search<S> {
             new_bytes: 0,
         };
         let claimed = graph.claimed();
-        let hot = put_pages(store, &graph.hot, nodes_end, &HashSet::new(), &mut saved)?;
-        let cold = put_pages(store, &graph.cold, nodes_end, &claimed.nodes, &mut saved)?;
+        let hot = put_pages(store, &graph.hot, nodes_end, &claimed.nodes, &mut saved)?;
+        let cold = put_pages(store, &graph.cold, nodes_end, &HashSet::new(), &mut saved)?;
         let edges = put_pages(store, &graph.edges, edges_end, &claimed.edges, &mut saved)?;
         let spare_blocks =
             graph.spare_blocks.iter().map(|(len, spare)| (*len, spare.left().to_vec()));
@@ -202,7 +203,7 @@ impl<S: Packed> Search<S> {
             root: self.shared.root,
             best: self.best,
             counts: self.counts,
-            generator: self.own.generator.clone(),
+            generator: self.own.generator.state(),
             idle: self.own.idle,
             room: [
                 graph.hot.capacity() / graph.hot.chunk_len(),
@@ -220,8 +221,8 @@ impl<S: Packed> Search<S> {
         // A packed state has at most 16 words.
         let state_words = u8::try_from(S::WORDS).unwrap_or(u8::MAX);
         let header = [MAGIC.as_slice(), &[VERSION, state_words, 0, 0]].concat();
-        // UNWRAP: these types serialise to memory without a way to fail.
-        let object = postcard::to_extend(&manifest, header).expect("memory can be written to");
+        let object = postcard::to_extend(&manifest, header)
+            .map_err(|error| StoreError::Host(Box::new(error)))?;
         let put = store.put(&object)?;
         saved.checkpoint = put.hash;
         saved.add(put.added);
@@ -241,12 +242,12 @@ impl<S: Packed> Search<S> {
             return Err(CheckpointError::OtherGame { object: checkpoint });
         }
         let wrong = |what| CheckpointError::Inconsistent { object: checkpoint, what };
-        let Manifest { settings, repetition, ref generator, .. } = manifest;
+        let Manifest { settings, repetition, generator, .. } = manifest;
         if settings.validate::<core::convert::Infallible>(repetition).is_err() {
             return Err(wrong("settings out of range"));
         }
         let mut own = Worker::new(settings.seed, 0);
-        own.generator = generator.clone();
+        own.generator = Generator::from_seed(generator);
         own.idle = manifest.idle;
         let mut search = Self::empty(settings, repetition, own);
         let graph = &mut search.shared.graph;
@@ -366,7 +367,7 @@ impl Graph {
             match self.place(node) {
                 Place::Unasked => {}
                 Place::Claimed => {
-                    claimed.nodes.insert((node, 1));
+                    claimed.nodes.insert((node, 3));
                 }
                 Place::At(_) => {
                     // UNWRAP: it has a place.

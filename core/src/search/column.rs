@@ -52,10 +52,6 @@ impl Column {
         let start = (index & ((1 << self.shift) - 1)) as usize * self.stride;
         &chunk[start..start + len * self.stride]
     }
-
-    pub(super) fn chunks(&self) -> impl ExactSizeIterator<Item = &[AtomicU32]> {
-        self.chunks.iter().map(|chunk| &**chunk)
-    }
 }
 
 /// Adds to a counter and returns what it was. Alone, without the cost of an atomic addition.

@@ -2,7 +2,7 @@
 //! The search itself: one step tries one edge.
 //!
 //! A step first asks the game everything it needs, and writes only when nothing can fail any more: after an error
-//! the graph, the counts and the generator are what they were.
+//! the graph, the counts and the generator are what they were, but that it may know by then what a node offers.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -10,7 +10,7 @@ use core::marker::PhantomData;
 use super::backup::Rules;
 use super::gains::Gains;
 use super::graph::{EdgeId, Graph, Layout, Link, NodeId};
-use super::settings::{Backup, Renewal, Settings};
+use super::settings::Settings;
 use super::worker::{Arrival, Shared, Task, Worker, Written};
 use super::{Action, Choice, Evaluation, Game, MAX_WORDS, Packed, Repetition, SearchError};
 
@@ -105,9 +105,8 @@ impl<S: Packed> Search<S> {
     /// A search without a root.
     pub(super) fn empty(settings: Settings, repetition: Repetition, own: Worker<S>) -> Self {
         const { assert!(S::WORDS <= MAX_WORDS, "a packed state has at most MAX_WORDS words") };
-        let wide = settings.renewal == Renewal::Ancestors || settings.backup != Backup::Mean;
         let repeats = matches!(repetition, Repetition::Value(_));
-        let layout = Layout { state_words: S::WORDS, wide, repeats };
+        let layout = Layout { state_words: S::WORDS, wide: settings.is_wide(), repeats };
         let shared = Shared {
             graph: Graph::new(layout),
             settings,
@@ -132,7 +131,7 @@ impl<S: Packed> Search<S> {
     /// Tries one edge: the one at the end of a descent from the root that nobody has tried.
     ///
     /// Costs one [`Game::apply`], at most one [`Game::evaluate`] and as a rule one [`Game::actions`], and the renewal of
-    /// values as set by [`Renewal`]. Now and then it makes room or forgets, which costs O(nodes).
+    /// values as set by [`Renewal`](super::Renewal). Now and then it makes room or forgets, which costs O(nodes).
     ///
     /// # Errors
     /// [`SearchError`]: the game failed or broke its contract, or the graph is full. The search is as it was before.

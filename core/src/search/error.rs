@@ -47,7 +47,7 @@ pub enum SearchError<E> {
 impl<E: fmt::Display> fmt::Display for SearchError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Game(error) => error.fmt(f),
+            Self::Game(error) => write!(f, "the game failed: {error}"),
             Self::InvalidValue { found } => {
                 write!(f, "the game valued a state at {found}: a value is from 0 to 1")
             }
@@ -76,7 +76,7 @@ impl<E: fmt::Display> fmt::Display for SearchError<E> {
 impl<E: core::error::Error + 'static> core::error::Error for SearchError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Game(error) => error.source(),
+            Self::Game(error) => Some(error),
             _ => None,
         }
     }

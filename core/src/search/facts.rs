@@ -18,8 +18,6 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) const UNKNOWN: Self = Self { lowest: 0, highest: 2 };
-
     /// The tightest bounds around a final value.
     pub(super) fn around(value: f64) -> Self {
         Self {
@@ -40,7 +38,6 @@ impl Bounds {
 }
 
 impl Facts {
-    pub(super) const BOUNDS: u32 = 0xF;
     const AT_LEAST_HALF: u32 = 1;
     const AT_LEAST_ONE: u32 = 2;
     const AT_MOST_HALF: u32 = 4;
@@ -84,6 +81,12 @@ impl Facts {
     /// Whether nothing is left to learn below.
     pub(super) const fn is_complete(self) -> bool {
         self.0 & Self::COMPLETE != 0
+    }
+
+    /// Whether nothing is proven and something is left to learn.
+    #[inline]
+    pub(super) const fn is_open(self) -> bool {
+        self.0 & (Self::COMPLETE | 0b1111) == 0
     }
 
     pub(super) const fn bounds(self) -> Bounds {

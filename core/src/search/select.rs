@@ -51,20 +51,17 @@ impl Graph {
         gains: &Gains,
     ) -> Pick {
         let side = |value: f64| if maximises { value } else { 1.0 - value };
-        let mut visits = u64::from(at.facts.weight());
-        let mut opened = 0;
-        for edge in at.edges.iter() {
-            visits += u64::from(edge.visits());
-            opened += u32::from(!matches!(edge.link(), Link::Untried | Link::Closed));
-        }
         // Exact: a float holds integers up to 2^53.
-        let total = visits as f64;
+        let total = (u64::from(at.facts.weight()) + at.edges.visits()) as f64;
         let even = at.edges.even_share();
         let may_expand = !self.layout.wide || self.depth(at.node) < settings.depth_limit;
-        let considered = settings.widening * libm::sqrt(total);
-        let mut may_open = settings.widening == 0.0 || f64::from(opened) < considered.max(1.0);
+        let mut may_open = settings.widening == 0.0 || {
+            let opened = |edge: &EdgeRef<'_>| !matches!(edge.link(), Link::Untried | Link::Closed);
+            let considered = settings.widening * sqrt(total);
+            (at.edges.iter().filter(opened).count() as f64) < considered.max(1.0)
+        };
         let breadth = match settings.formula {
-            Formula::Puct => settings.exploration * libm::sqrt(total),
+            Formula::Puct => settings.exploration * sqrt(total),
             Formula::Uct => libm::log(total),
         };
         let first_play = side(at.value) - settings.first_play_reduction;
@@ -123,8 +120,7 @@ impl Graph {
     }
 
     fn pick_outcome(&self, at: &Standing<'_>) -> Pick {
-        let visits: u64 = at.edges.iter().map(|edge| u64::from(edge.visits())).sum();
-        let total = (visits + 1) as f64;
+        let total = (at.edges.visits() + 1) as f64;
         let even = at.edges.even_share();
         let (mut chosen, mut best, mut busy) = (None, f64::NEG_INFINITY, false);
         for (index, edge) in (0..).zip(at.edges.iter()) {
@@ -155,6 +151,15 @@ impl Graph {
     }
 }
 
+/// Correctly rounded on every host, by the processor where it can be asked.
+#[inline]
+fn sqrt(x: f64) -> f64 {
+    #[cfg(feature = "std")]
+    return x.sqrt();
+    #[cfg(not(feature = "std"))]
+    libm::sqrt(x)
+}
+
 /// What is added to an edge's value for being little known.
 #[inline]
 fn urgency(edge: EdgeRef<'_>, breadth: f64, even: f64, settings: &Settings) -> f64 {
@@ -162,6 +167,6 @@ fn urgency(edge: EdgeRef<'_>, breadth: f64, even: f64, settings: &Settings) -> f
     match settings.formula {
         Formula::Puct => breadth * edge.prior().unwrap_or(even) / (1.0 + visits),
         Formula::Uct if visits == 0.0 => 0.0,
-        Formula::Uct => settings.exploration * libm::sqrt(breadth / visits),
+        Formula::Uct => settings.exploration * sqrt(breadth / visits),
     }
 }

@@ -64,7 +64,7 @@ pub struct Settings {
     /// Silver, "Monte-Carlo tree search and rapid action value estimation in computer Go", 2011) applied to first-play urgency.
     pub gain_weight: f64,
     /// States further than this many actions from the root, by the shortest way known, are evaluated but not expanded.
-    /// Only with [`Renewal::Ancestors`].
+    /// Only with [`Renewal::Ancestors`] or [`Backup::Best`], since depths are kept only there.
     pub depth_limit: u32,
     /// How many actions a node considers: those of the greatest priors, and of N visits at most `widening · √N`, at
     /// least one (progressive widening: Coulom, "Computing Elo ratings of move patterns", 2007). 0 for all at once.
@@ -113,6 +113,11 @@ impl Settings {
         }
     }
 
+    /// Whether nodes know their parents and their depth.
+    pub(super) fn is_wide(&self) -> bool {
+        self.renewal == Renewal::Ancestors || self.backup != Backup::Mean
+    }
+
     pub(super) fn validate<E>(&self, repetition: Repetition) -> Result<(), SearchError<E>> {
         let repetition = match repetition {
             Repetition::Value(value) => value,
@@ -127,7 +132,7 @@ impl Settings {
             ("exploration", self.exploration >= 0.0 && self.exploration.is_finite()),
             ("first_play_reduction", (-1.0..=1.0).contains(&self.first_play_reduction)),
             ("gain_weight", (0.0..=1.0).contains(&self.gain_weight)),
-            ("depth_limit", self.depth_limit == u32::MAX || self.renewal == Renewal::Ancestors),
+            ("depth_limit", self.depth_limit == u32::MAX || self.is_wide()),
             ("REPETITION", (0.0..=1.0).contains(&repetition)),
             ("widening", self.widening >= 0.0 && self.widening.is_finite()),
         ];

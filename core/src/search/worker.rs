@@ -94,7 +94,7 @@ pub struct Worker<S> {
     /// Where the way ends.
     node: u32,
     phase: Phase,
-    /// The nodes on the way, if states may recur: else the root alone.
+    /// The nodes on the way, if states may recur.
     way: Vec<u32>,
     /// Where nothing was left to try on this way, or others are trying it.
     dead: Vec<u32>,
@@ -265,7 +265,9 @@ impl Shared {
     fn begin<S>(&self, worker: &mut Worker<S>) {
         worker.path.clear();
         worker.way.clear();
-        worker.way.push(self.root);
+        if self.repetition != Repetition::Impossible {
+            worker.way.push(self.root);
+        }
         worker.dead.clear();
         worker.is_busy = false;
         worker.node = self.root;

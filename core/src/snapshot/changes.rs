@@ -100,7 +100,7 @@ impl<'a> Changes<'a> {
     }
 
     /// The keys and the places of what the delta says of them, ascending by number.
-    pub(super) fn iter(self) -> impl Iterator<Item = (KeyId, Place)> {
+    pub(super) fn iter(self) -> impl Iterator<Item = (KeyId, Place)> + Clone {
         let single = self.single();
         let many = if single.is_some() { 0 } else { self.count() };
         single.into_iter().chain((0..many).map(move |n| (KeyId(self.id(n)), self.place(n))))

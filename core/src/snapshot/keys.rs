@@ -121,6 +121,13 @@ impl Keys {
         &self.keys[id.index()].bytes
     }
 
+    /// Memory of the tables, in bytes.
+    pub(super) fn table_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<Key>()
+            + self.free.capacity() * size_of::<KeyId>()
+            + self.by_bytes.allocation_size()
+    }
+
     /// Above every number in use.
     pub(super) fn bound(&self) -> usize {
         self.keys.len()

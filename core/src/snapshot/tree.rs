@@ -238,6 +238,44 @@ impl SnapshotTree {
         }
     }
 
+    /// What a snapshot changed, or all its entries if it has no parent, in no particular order. O(k) for k changes.
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn edits(
+        &self,
+        id: SnapshotId,
+    ) -> Result<impl Iterator<Item = Edit<'_>> + Clone, TreeError> {
+        self.node(id)?;
+        let changes = self.changes(id.index);
+        Ok(changes.map(|(key, at)| Edit { key: self.keys.bytes(key), value: self.value(at) }))
+    }
+
+    /// Number of keys that a snapshot changed. O(1).
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn edits_len(&self, id: SnapshotId) -> Result<usize, TreeError> {
+        self.node(id)?;
+        Ok(self.arena.changes(id.index).len())
+    }
+
+    /// Memory that a snapshot has to itself, in bytes: its slot, and its delta where that does not fit in it. Keys, which
+    /// others may name too, and checkpoints are not counted. O(1).
+    ///
+    /// # Errors
+    /// [`TreeError::Unknown`].
+    pub fn bytes(&self, id: SnapshotId) -> Result<usize, TreeError> {
+        let payload = &self.node(id)?.payload;
+        let spilled = if payload.spilled() { payload.capacity() } else { 0 };
+        Ok(size_of::<Node>() + size_of::<Link>() + spilled)
+    }
+
+    /// Memory of the keys, in bytes, but for those of more than 16 bytes, whose bytes stand elsewhere. O(1).
+    pub(crate) fn key_table_bytes(&self) -> usize {
+        self.keys.table_bytes()
+    }
+
     /// The snapshot that `id` was forked from. O(1).
     ///
     /// # Errors
@@ -490,7 +528,7 @@ impl SnapshotTree {
     }
 
     /// What a snapshot changed, by key number.
-    pub(super) fn changes(&self, index: u32) -> impl Iterator<Item = (KeyId, At)> {
+    pub(super) fn changes(&self, index: u32) -> impl Iterator<Item = (KeyId, At)> + Clone {
         self.arena.changes(index).iter().map(move |(key, place)| (key, At { node: index, place }))
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use cascow_core::search::{
-    Evaluation, Game, Generator,
+    Action, Choice, Evaluation, Game, Generator,
     rand_core::{Rng, SeedableRng},
 };
 
@@ -145,21 +145,16 @@ fn below(random: &mut Generator, limit: usize) -> usize {
 
 impl Game for Repair {
     type State = Fixes;
-    type Action = u32;
-    type Key = Fixes;
     type Error = Infallible;
 
-    fn key(&self, state: &Fixes) -> Fixes {
-        *state
-    }
-
-    fn actions(&mut self, state: &Fixes, out: &mut Vec<(u32, f32)>) -> Result<(), Infallible> {
-        out.extend(self.order.iter().filter(|&&fix| state >> fix & 1 == 0).map(|&fix| (fix, 1.0)));
+    fn actions(&mut self, state: &Fixes, out: &mut Vec<Choice>) -> Result<(), Infallible> {
+        let left = self.order.iter().filter(|&&fix| state >> fix & 1 == 0);
+        out.extend(left.map(|&fix| Choice::new(Action(fix))));
         Ok(())
     }
 
-    fn apply(&mut self, state: &Fixes, action: &u32) -> Result<Option<Fixes>, Infallible> {
-        let fix = 1 << action;
+    fn apply(&mut self, state: &Fixes, Action(fix): Action) -> Result<Option<Fixes>, Infallible> {
+        let fix = 1 << fix;
         let idle = self.useless & fix != 0 && !self.variation.busy;
         let barred = self.variation.exclusive && self.rivals & fix != 0 && self.rivals & state != 0;
         Ok((!idle && !barred).then_some(state | fix))

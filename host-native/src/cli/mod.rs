@@ -4,7 +4,9 @@
 //! Exit codes: 0 yes or done; 1 a "no"; 2 usage; 3 not found; 4 corrupt or hostile data; 5 the environment refused. An error is
 //! one line on standard error, and with `--json` also `{"error": …}` on standard output.
 
+mod analyze;
 mod args;
+mod bundle;
 mod bundled;
 mod demo;
 mod keep;
@@ -15,6 +17,8 @@ mod merge;
 mod mount;
 mod object;
 mod output;
+mod perft;
+mod play;
 mod proof;
 mod run;
 mod save;
@@ -110,9 +114,14 @@ fn dispatch(args: Args, output: &Output) -> Result<Answer, Error> {
         Command::Prove(prove) => proof::prove(&prove, &open()?, output),
         Command::Verify(verify) => proof::verify(&verify, output),
         Command::Search(search) => search::search(&search, &open()?, output),
+        Command::Analyze(analyze) => analyze::analyze(&analyze, output),
+        Command::Play(play) => play::play(&play, output),
+        Command::Perft(perft) => perft::perft(&perft, output),
         Command::Stats => log::stats(&open()?, output),
         Command::Gc(gc) => keep::gc(&gc, &open()?, output),
         Command::Fsck(fsck) => keep::fsck(&fsck, &open()?, output),
+        Command::Export(export) => bundle::export(&export, &open()?, output),
+        Command::Import(import) => bundle::import(&import, &open()?, output),
         Command::Demo(demo) => demo::demo(&demo, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -91,6 +91,22 @@ pub(super) fn append(disk: &dyn Disk, path: &Path, snapshot: &ContentHash) -> Re
     disk.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
+/// Appends names, durably, those that are not there, all at once; says how many these are. The caller holds the repository's lock.
+pub(super) fn append_all(
+    disk: &dyn Disk,
+    path: &Path,
+    snapshots: &[ContentHash],
+) -> Result<u64, Error> {
+    let mut names = read(disk, path)?.names;
+    let before = names.len();
+    let mut known: HashSet<ContentHash> = names.iter().copied().collect();
+    names.extend(snapshots.iter().filter(|name| known.insert(**name)));
+    // Anew even if all are there, since they may not be synced; and not in place, since of several sectors a loss of power may leave
+    // zeros in the first and names behind them.
+    write(disk, path, names.iter())?;
+    Ok((names.len() - before) as u64)
+}
+
 /// Takes names out, durably, all at once; the order of the others stays, and a torn end goes. The caller holds the repository's lock.
 pub(super) fn remove(
     disk: &dyn Disk,

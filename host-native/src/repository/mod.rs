@@ -20,6 +20,7 @@
 //! A snapshot is published in this order: its objects, a sync, its line in the history, a sync, its label. Whatever a crash
 //! leaves is a repository in which everything that is referred to is there.
 
+mod bundle;
 mod collect;
 mod format;
 mod fsck;
@@ -45,6 +46,7 @@ use crate::store::{Store, StoreKind};
 
 use lease::Lease;
 
+pub use bundle::Imported;
 pub use collect::{Collect, CollectProgress, Collected, GRACE_SECS};
 pub use fsck::{Checked, DamagedLabel, DamagedObject, Fsck, FsckProgress, Mended};
 pub use labels::Label;
@@ -265,6 +267,11 @@ impl Repository {
         let done = work(lease);
         self.store.lease_from(lease.start);
         done
+    }
+
+    /// When this process's lease began, in seconds since 1970; before all time if it has none.
+    fn lease_start(&self) -> u64 {
+        self.held_lease().as_ref().map_or(0, |lease| lease.start)
     }
 
     fn held_lease(&self) -> MutexGuard<'_, Option<Lease>> {

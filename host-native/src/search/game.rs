@@ -8,7 +8,9 @@ use std::time::Instant;
 use cascow_core::hash::HashKind;
 use cascow_core::merkle::StateRoot;
 use cascow_core::search::rand_core::{Rng, SeedableRng};
-use cascow_core::search::{Evaluation, Game, Generator};
+use cascow_core::search::{
+    Action as ActionNumber, Choice, Evaluation, Game, Generator, Repetition,
+};
 use cascow_core::snapshot::{Cursor, SnapshotId, SnapshotTree, State};
 
 use super::plan::Plan;
@@ -16,6 +18,9 @@ use super::{Action, Latencies, Score};
 use crate::Error;
 use crate::command::{self, End, Limits};
 use crate::workspace::{Origin, Workshop, Workspace};
+
+/// A position by its number in the game's table.
+pub(super) type Handle = u32;
 
 /// A position: a state, and which actions are used up on the way to it.
 #[derive(Clone, Debug)]
@@ -76,6 +81,9 @@ pub(super) struct WorkspaceGame<'a> {
     pub(super) tree: SnapshotTree,
     /// Follows the states that actions lead to, for their roots.
     cursor: Option<Cursor>,
+    /// The positions met, by their handles: what the search keeps of them.
+    positions: Vec<Position>,
+    handles: HashMap<(StateRoot, Rc<BTreeSet<usize>>), Handle>,
     /// What workspaces of each state are forked from.
     origins: HashMap<SnapshotId, Origin>,
     /// Every state met, by its root.
@@ -107,6 +115,8 @@ impl<'a> WorkspaceGame<'a> {
             limits,
             tree: SnapshotTree::new(),
             cursor: None,
+            positions: Vec::new(),
+            handles: HashMap::new(),
             origins: HashMap::new(),
             met: HashMap::new(),
             scores: HashMap::new(),
@@ -118,12 +128,29 @@ impl<'a> WorkspaceGame<'a> {
     }
 
     /// The position that the search begins with.
-    pub(super) fn start(&mut self, base: &State, origin: Origin) -> Result<Position, Error> {
+    pub(super) fn start(&mut self, base: &State, origin: Origin) -> Result<Handle, Error> {
         let snapshot = self.tree.create(&State::new().delta_to(base))?;
         let root = self.root(snapshot)?;
         self.origins.insert(snapshot, origin);
         self.met.insert(root, snapshot);
-        Ok(Position { snapshot, root, used: Rc::default() })
+        self.handle(Position { snapshot, root, used: Rc::default() })
+    }
+
+    /// The position that a handle, which came from here, stands for.
+    pub(super) fn position(&self, handle: Handle) -> &Position {
+        &self.positions[handle as usize]
+    }
+
+    fn handle(&mut self, position: Position) -> Result<Handle, Error> {
+        let key = (position.root, Rc::clone(&position.used));
+        if let Some(handle) = self.handles.get(&key) {
+            return Ok(*handle);
+        }
+        let handle = Handle::try_from(self.positions.len())
+            .map_err(|_| Error::Misuse("a search has at most 2^32 positions".to_owned()))?;
+        self.handles.insert(key, handle);
+        self.positions.push(position);
+        Ok(handle)
     }
 
     pub(super) fn score(&self, root: &StateRoot) -> Option<&Score> {
@@ -165,24 +192,27 @@ impl<'a> WorkspaceGame<'a> {
 }
 
 impl Game for WorkspaceGame<'_> {
-    type State = Position;
-    type Action = usize;
-    type Key = (StateRoot, Rc<BTreeSet<usize>>);
+    type State = Handle;
     type Error = Error;
 
-    fn key(&self, position: &Position) -> Self::Key {
-        (position.root, Rc::clone(&position.used))
-    }
+    /// Actions may be undone by others, and no state is the better for being reached twice.
+    const REPETITION: Repetition = Repetition::Avoid;
 
-    fn actions(&mut self, position: &Position, out: &mut Vec<(usize, f32)>) -> Result<(), Error> {
-        let unused = self.order.iter().filter(|action| !position.used.contains(action));
-        out.extend(unused.map(|action| (*action, self.actions[*action].prior)));
+    fn actions(&mut self, handle: &Handle, out: &mut Vec<Choice>) -> Result<(), Error> {
+        let position = &self.positions[*handle as usize];
+        for &action in self.order.iter().filter(|action| !position.used.contains(action)) {
+            let number = u32::try_from(action)
+                .map_err(|_| Error::Misuse("a search has at most 2^32 actions".to_owned()))?;
+            out.push(Choice { action: ActionNumber(number), prior: self.actions[action].prior });
+        }
         Ok(())
     }
 
-    fn apply(&mut self, position: &Position, action: &usize) -> Result<Option<Position>, Error> {
+    fn apply(&mut self, handle: &Handle, action: ActionNumber) -> Result<Option<Handle>, Error> {
+        let position = self.position(*handle).clone();
+        let action = action.0 as usize;
         let mut workspace = self.fork(position.snapshot)?;
-        let Action { run, once, .. } = &self.actions[*action];
+        let Action { run, once, .. } = &self.actions[action];
         let finished = command::capture(command::shell(run, workspace.path()?), self.limits)?;
         if finished.end == End::Interrupted {
             return Err(Error::Interrupted);
@@ -234,12 +264,13 @@ impl Game for WorkspaceGame<'_> {
         };
         let mut used = Rc::clone(&position.used);
         if *once {
-            Rc::make_mut(&mut used).insert(*action);
+            Rc::make_mut(&mut used).insert(action);
         }
-        Ok(Some(Position { snapshot, root, used }))
+        self.handle(Position { snapshot, root, used }).map(Some)
     }
 
-    fn evaluate(&mut self, position: &Position, _: &mut Generator) -> Result<Evaluation, Error> {
+    fn evaluate(&mut self, handle: &Handle, _: &mut Generator) -> Result<Evaluation, Error> {
+        let position = self.position(*handle).clone();
         let evaluation =
             |score: &Score| Evaluation { value: score.value, terminal: score.terminal };
         if let Some(score) = self.scores.get(&position.root) {

@@ -8,6 +8,7 @@
 mod actions;
 mod events;
 mod game;
+mod graph;
 mod latency;
 mod plan;
 mod report;
@@ -16,6 +17,10 @@ mod score;
 
 pub use actions::{Action, read_actions};
 pub use events::Event;
+pub use graph::{
+    Differences, EdgeOutcome, FirstWay, Graph, GraphEdge, GraphNode, LeftOut, PageGraph,
+    PathChange, Since,
+};
 pub use latency::{Latencies, Summary};
 pub use plan::{Budget, Kept, Plan, Stopped};
 pub use report::{BaseReport, BestReport, Figures, Report, html};

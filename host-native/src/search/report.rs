@@ -4,43 +4,59 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cascow_core::search::{EdgeId, NodeId, Search};
-use cascow_core::snapshot::Change;
+use cascow_core::search::{EdgeId, Node, NodeId, Search};
+use cascow_core::snapshot::{Change, SnapshotId, SnapshotTree, Value};
+use cascow_core::store::ObjectStore;
 use serde::Serialize;
 
 use super::Summary;
-use super::game::{Arrival, WorkspaceGame};
+use super::game::{Arrival, Handle, WorkspaceGame};
+use super::graph::{
+    Differences, EdgeOutcome, FirstWay, Graph, GraphEdge, GraphNode, PageGraph, PathChange, Since,
+};
 use super::plan::{Kept, Plan, Stopped};
 use crate::Error;
-use crate::patch::patch;
+use crate::patch::{patch, patch_values};
 use crate::repository::Repository;
 use crate::workspace::Materializer;
 
 const TEMPLATE: &str = include_str!("report.html");
+/// Longest file that is compared line by line for a state that is not the best: there are thousands of them.
+const MAX_COMPARED_LEN: u64 = 128 << 10;
+
 const PLACEHOLDER: &str = "/*CASCOW_REPORT_JSON*/null";
 
 /// All there is to tell about a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    cascow: &'static str,
-    title: String,
-    workspace: String,
-    score_command: String,
-    seed: u64,
-    target: f64,
-    stopped: &'static str,
-    materializer: &'static str,
-    workers: u32,
-    resumed: bool,
+    /// The version that wrote it.
+    pub cascow: &'static str,
+    /// The workspace's name.
+    pub title: String,
+    /// The workspace's path.
+    pub workspace: String,
+    /// The command that scored.
+    pub score_command: String,
+    /// What decided the order of equals.
+    pub seed: u64,
+    /// The score that was to be reached.
+    pub target: f64,
+    /// Why it stopped: a name of [`Stopped`].
+    pub stopped: &'static str,
+    /// How private directories were made.
+    pub materializer: &'static str,
+    /// How many searched at a time.
+    pub workers: u32,
+    /// Whether it continued an earlier search.
+    pub resumed: bool,
     /// What was counted and measured.
     pub figures: Figures,
     /// Where it began.
     pub base: BaseReport,
     /// The best state found.
     pub best: BestReport,
-    nodes: Vec<NodeReport>,
-    edges: Vec<EdgeReport>,
-    curve: Vec<CurvePoint>,
+    /// What it went through.
+    pub graph: PageGraph,
 }
 
 /// What was counted and measured in a search.
@@ -82,7 +98,8 @@ pub struct BaseReport {
 /// The best state of a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct BestReport {
-    node: u32,
+    /// What it is called in events.
+    pub node: u32,
     /// Its root.
     pub root: String,
     /// Its snapshot.
@@ -93,42 +110,6 @@ pub struct BestReport {
     pub actions: Vec<String>,
     /// What they changed, as a unified diff; bytes that are not text are replaced.
     pub patch: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct NodeReport {
-    id: u32,
-    root: String,
-    depth: u32,
-    score: f64,
-    value: f64,
-    visits: u32,
-    feedback: Option<String>,
-    parent: Option<u32>,
-    changes: Vec<ChangeReport>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct ChangeReport {
-    change: &'static str,
-    path: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct EdgeReport {
-    from: u32,
-    action: String,
-    to: Option<u32>,
-    visits: u32,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct CurvePoint {
-    evaluation: usize,
-    score: f64,
-    best: f64,
-    node: u32,
 }
 
 /// What a report needs to know of the search besides its graph.
@@ -143,7 +124,7 @@ impl Report {
     pub(super) fn new(
         context: &Context<'_>,
         repository: &Repository,
-        search: &Search<WorkspaceGame<'_>>,
+        search: &Search<Handle>,
         game: &WorkspaceGame<'_>,
         arrivals: &[(EdgeId, Arrival)],
         (base, best): (&Kept, &Kept),
@@ -184,19 +165,17 @@ impl Report {
             base: BaseReport {
                 root: base.root.to_string(),
                 snapshot: base.snapshot.to_string(),
-                score: search.root().evaluation().value,
+                score: game.score(&base.root).map_or(0.0, |score| score.value),
             },
             best: BestReport {
                 node: search.best_node().number(),
                 root: best.root.to_string(),
                 snapshot: best.snapshot.to_string(),
-                score: search.node(search.best_node()).map_or(0.0, |node| node.evaluation().value),
+                score: game.score(&best.root).map_or(0.0, |score| score.value),
                 actions,
                 patch: String::from_utf8_lossy(&diff).into_owned(),
             },
-            nodes: node_reports(search, game)?,
-            edges: edge_reports(context, search, arrivals),
-            curve: curve(search, arrivals),
+            graph: graph(plan, repository, search, game, arrivals)?,
         })
     }
 }
@@ -213,84 +192,127 @@ pub fn html(report: &Report) -> Result<String, Error> {
 }
 
 /// The name of the action that an edge stands for.
-pub(super) fn action_name<'p>(
-    search: &Search<WorkspaceGame<'_>>,
-    plan: &Plan<'p>,
-    edge: EdgeId,
-) -> &'p str {
-    let action = search.edge(edge).and_then(|edge| search.action(edge.action()));
-    action.and_then(|index| plan.actions.get(*index)).map_or("", |action| &action.name)
+pub(super) fn action_name<'p>(search: &Search<Handle>, plan: &Plan<'p>, edge: EdgeId) -> &'p str {
+    let action = search.edge(edge).and_then(|edge| plan.actions.get(edge.action.0 as usize));
+    action.map_or("", |action| &action.name)
 }
 
-fn node_reports(
-    search: &Search<WorkspaceGame<'_>>,
+/// The search's graph as plain data, and what a page holds of it.
+fn graph(
+    plan: &Plan<'_>,
+    repository: &Repository,
+    search: &Search<Handle>,
     game: &WorkspaceGame<'_>,
-) -> Result<Vec<NodeReport>, Error> {
-    let start = search.root().state().snapshot;
-    let report = |(id, node): (NodeId, &cascow_core::search::Node<_>)| {
-        let position: &super::game::Position = node.state();
-        let changes =
-            game.tree.diff(start, position.snapshot)?.into_iter().map(|Change { key, kind }| {
-                ChangeReport {
-                    change: kind.name(),
-                    path: String::from_utf8_lossy(&key).into_owned(),
-                }
-            });
-        Ok(NodeReport {
-            id: id.number(),
-            root: position.root.to_string(),
-            depth: node.depth(),
-            score: node.evaluation().value,
-            value: node.value(),
-            visits: node.visits(),
-            feedback: game.score(&position.root).and_then(|score| score.feedback.clone()),
-            parent: node.parents().first().map(|parent| parent.number()),
-            changes: changes.collect(),
-        })
-    };
-    search.nodes().map(report).collect()
-}
-
-fn edge_reports(
-    context: &Context<'_>,
-    search: &Search<WorkspaceGame<'_>>,
     arrivals: &[(EdgeId, Arrival)],
-) -> Vec<EdgeReport> {
+) -> Result<PageGraph, Error> {
+    let nodes: Vec<Node<Handle>> = search.nodes().collect();
+    let places: HashMap<NodeId, usize> =
+        nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect();
+    let place = |id: NodeId| places.get(&id).copied();
+    let action_of = |id: EdgeId| Some(search.edge(id)?.action.0 as usize);
+
     // A node reached first through an edge is new there, also if its state was met with other actions used up.
     let mut first_edges: HashMap<NodeId, EdgeId> = HashMap::new();
-    for (edge, _) in arrivals {
-        if let Some(child) = search.edge(*edge).and_then(|edge| edge.child()) {
-            first_edges.entry(child).or_insert(*edge);
+    for (id, _) in arrivals {
+        if let Some(child) = search.edge(*id).and_then(|edge| edge.child()) {
+            first_edges.entry(child).or_insert(*id);
         }
     }
-    let report = |(id, arrival): &(EdgeId, Arrival)| {
+    let first_way = |id: NodeId| {
+        let edge = *first_edges.get(&id)?;
+        Some(FirstWay { parent: place(edge.parent)?, action: action_of(edge)? })
+    };
+    let edge = |(id, arrival): &(EdgeId, Arrival)| {
         let edge = search.edge(*id)?;
         let is_first = edge.child().is_some_and(|child| first_edges.get(&child) == Some(id));
-        Some(EdgeReport {
-            from: id.parent.number(),
-            action: action_name(search, context.plan, *id).to_owned(),
-            to: edge.child().map(NodeId::number),
-            visits: edge.visits(),
-            outcome: if is_first { Arrival::New.name() } else { arrival.name() },
+        Some(GraphEdge {
+            from: place(id.parent)?,
+            action: action_of(*id)?,
+            to: edge.child().and_then(place),
+            visits: edge.visits.into(),
+            outcome: match arrival {
+                Arrival::Transposition if !is_first => EdgeOutcome::Transposition,
+                Arrival::New | Arrival::Transposition => EdgeOutcome::New,
+                Arrival::NoEffect => EdgeOutcome::NoEffect,
+                Arrival::Failed => EdgeOutcome::Failed,
+            },
         })
     };
-    arrivals.iter().filter_map(report).collect()
+    let node = |node: &Node<Handle>| {
+        let root = game.position(node.state).root;
+        GraphNode {
+            number: node.id.number(),
+            root: root.to_string(),
+            depth: node.wide.map_or(0, |wide| wide.depth),
+            score: game.score(&root).map_or(node.evaluation.value, |score| score.value),
+            value: node.value,
+            visits: node.visits,
+            feedback: game.score(&root).and_then(|score| score.feedback.clone()),
+            first: first_way(node.id),
+        }
+    };
+    let reached = arrivals.iter().filter_map(|(edge, _)| search.edge(*edge)?.child());
+    let graph = Graph {
+        actions: plan.actions.iter().map(|action| action.name.clone()).collect(),
+        nodes: nodes.iter().map(node).collect(),
+        edges: arrivals.iter().filter_map(edge).collect(),
+        evaluations: std::iter::once(search.root().id).chain(reached).filter_map(place).collect(),
+    };
+    let differences = TreeDifferences {
+        store: repository.store(),
+        tree: &game.tree,
+        snapshots: nodes.iter().map(|node| game.position(node.state).snapshot).collect(),
+        graph: &graph,
+    };
+    PageGraph::new(&graph, place(search.best_node()).unwrap_or(0), &differences)
+}
+
+/// How states differ that stand in a tree of snapshots.
+struct TreeDifferences<'a, S> {
+    store: &'a S,
+    tree: &'a SnapshotTree,
+    /// Of each node.
+    snapshots: Vec<SnapshotId>,
+    graph: &'a Graph,
+}
+
+impl<S> TreeDifferences<'_, S> {
+    /// The snapshot that a node is compared with, and its own.
+    fn sides(&self, node: usize, since: Since) -> [SnapshotId; 2] {
+        let origin = match since {
+            Since::Base => 0,
+            Since::Parent => self.graph.nodes[node].first.map_or(node, |first| first.parent),
+        };
+        [self.snapshots[origin], self.snapshots[node]]
+    }
+}
+
+impl<S: ObjectStore> Differences for TreeDifferences<'_, S> {
+    fn changes(&self, node: usize, since: Since) -> Result<Vec<PathChange>, Error> {
+        let [before, after] = self.sides(node, since);
+        let mut changes = Vec::new();
+        for Change { key, kind } in self.tree.diff(before, after)? {
+            let mut contents = Vec::new();
+            for side in [before, after] {
+                // The bytes that a state maps a path to say which content it has; its length keeps the two apart.
+                let bytes = self.tree.get(side, &key)?.map_or(&[][..], |value| value.bytes);
+                contents.extend(bytes.len().to_le_bytes());
+                contents.extend(bytes);
+            }
+            changes.push(PathChange { kind, path: key.into_vec(), contents });
+        }
+        Ok(changes)
+    }
+
+    fn patch(&self, node: usize, since: Since, change: &PathChange) -> Result<Vec<u8>, Error> {
+        let [before, after] = self.sides(node, since);
+        let value = |side| Ok(self.tree.get(side, &change.path)?.map(Value::from));
+        let [before, after]: [Result<Option<Value>, Error>; 2] = [value(before), value(after)];
+        patch_values(self.store, &change.path, before?.as_ref(), after?.as_ref(), MAX_COMPARED_LEN)
+    }
 }
 
 /// Times that a state's score was asked for: of new nodes, and of those that an action led back to.
-pub(super) fn evaluations(search: &Search<WorkspaceGame<'_>>) -> u64 {
+pub(super) fn evaluations(search: &Search<Handle>) -> u64 {
     search.counts().evaluations + search.counts().transpositions
-}
-
-/// The scores in the order in which they were asked for.
-fn curve(search: &Search<WorkspaceGame<'_>>, arrivals: &[(EdgeId, Arrival)]) -> Vec<CurvePoint> {
-    let reached = arrivals.iter().filter_map(|(edge, _)| search.edge(*edge)?.child());
-    let mut best = 0.0_f64;
-    let points =
-        std::iter::once(NodeId::ROOT).chain(reached).enumerate().filter_map(|(before, id)| {
-            let score = search.node(id)?.evaluation().value;
-            best = best.max(score);
-            Some(CurvePoint { evaluation: before + 1, score, best, node: id.number() })
-        });
-    points.collect()
 }

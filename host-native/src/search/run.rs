@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cascow_core::hash::ContentHash;
-use cascow_core::search::{EdgeId, Outcome as Tried, Search, SearchError, Settings, Step};
+use cascow_core::search::{EdgeId, NodeId, Outcome as Tried, Search, SearchError, Settings, Step};
 use cascow_core::snapshot::State;
 use cascow_core::store::ObjectStore;
 
 use super::Event;
-use super::game::{Arrival, WorkspaceGame};
+use super::game::{Arrival, Handle, WorkspaceGame};
 use super::plan::{Kept, Plan, Stopped};
 use super::report::{self, Report};
 use crate::Error;
@@ -73,7 +73,7 @@ pub fn search(
     let mut arrivals: Vec<(EdgeId, Arrival)> = Vec::new();
     observe(&Event::Start {
         root: base.root.to_string(),
-        score: search.root().evaluation().value,
+        score: score_of(&search, &game, search.root().id),
         feedback: game.score(&base.root).and_then(|score| score.feedback.clone()),
         entries: base.state.len(),
         actions: plan.actions.len(),
@@ -83,7 +83,7 @@ pub fn search(
     })?;
 
     let stopped = loop {
-        if best_score(&search) >= plan.budget.target {
+        if score_of(&search, &game, search.best_node()) >= plan.budget.target {
             break Stopped::Target;
         }
         if interrupt.load(Ordering::Relaxed) {
@@ -100,13 +100,15 @@ pub fn search(
                 arrivals.push((edge, game.arrival));
                 observe(&step_event(&search, &game, plan, arrivals.len(), edge, outcome))?;
             }
-            Ok(Step::Exhausted) => break Stopped::Exhausted,
+            // One worker is never in its own way, and leads back nowhere.
+            Ok(Step::Exhausted | Step::Busy | Step::Repeated) => break Stopped::Exhausted,
             Err(SearchError::Game(Error::Interrupted)) => break Stopped::Interrupted,
             Err(error) => return Err(into_error(error)),
         }
     };
 
-    let position = search.node(search.best_node()).unwrap_or(search.root()).state();
+    let best_node = search.node(search.best_node()).unwrap_or(search.root());
+    let position = game.position(best_node.state);
     let best = if position.root == base.root {
         base.clone()
     } else {
@@ -114,7 +116,7 @@ pub fn search(
     };
     observe(&Event::End {
         stopped: stopped.name(),
-        best: best_score(&search),
+        best: score_of(&search, &game, search.best_node()),
         evaluations: report::evaluations(&search),
     })?;
     let materializer = workshop.materializer();
@@ -130,12 +132,14 @@ fn keep(repository: &Repository, state: State, parent: Option<ContentHash>) -> R
     Ok(Kept { snapshot: written.snapshot, root: written.record.root, state })
 }
 
-fn best_score(search: &Search<WorkspaceGame<'_>>) -> f64 {
-    search.node(search.best_node()).map_or(0.0, |node| node.evaluation().value)
+/// A node's score as the score command gave it: nodes keep 24 bits of it.
+fn score_of(search: &Search<Handle>, game: &WorkspaceGame<'_>, node: NodeId) -> f64 {
+    let score = search.node(node).and_then(|node| game.score(&game.position(node.state).root));
+    score.map_or(0.0, |score| score.value)
 }
 
 fn step_event<'e>(
-    search: &Search<WorkspaceGame<'_>>,
+    search: &Search<Handle>,
     game: &'e WorkspaceGame<'_>,
     plan: &Plan<'e>,
     step: usize,
@@ -146,7 +150,7 @@ fn step_event<'e>(
         Tried::New { node, .. } | Tried::Transposition { node } => Some(node),
         Tried::Closed => None,
     };
-    let position = to.and_then(|node| search.node(node)).map(|node| node.state());
+    let position = to.and_then(|node| search.node(node)).map(|node| game.position(node.state));
     let score = position.and_then(|position| game.score(&position.root));
     Event::Step {
         step,
@@ -157,7 +161,7 @@ fn step_event<'e>(
         to: to.map(|node| node.number()),
         root: position.map(|position| position.root.to_string()),
         score: score.map(|score| score.value),
-        best: best_score(search),
+        best: score_of(search, game, search.best_node()),
         feedback: match game.arrival {
             Arrival::Failed => game.complaint.as_deref(),
             _ => score.and_then(|score| score.feedback.as_deref()),

@@ -502,6 +502,11 @@ impl SegmentStore {
         Ok(())
     }
 
+    /// Whether this process put an object and has not entered it in the index.
+    pub(super) fn is_gathered(&self, hash: &ContentHash) -> bool {
+        self.gathered().recent.contains_key(hash)
+    }
+
     /// Where an object is, by what is in memory.
     fn gathered_place(&self, hash: &ContentHash) -> Option<Place> {
         let gathered = self.gathered();

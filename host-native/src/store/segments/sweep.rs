@@ -102,6 +102,9 @@ impl SegmentStore {
 
     /// When an object was put last, in seconds since 1970; `None` if it is not there. What is not in the index is being put.
     pub(crate) fn put_last(&self, hash: &ContentHash) -> Result<Option<u64>, Error> {
+        if self.is_gathered(hash) {
+            return Ok(Some(u64::MAX));
+        }
         if let Some(entry) = self.index.entry(hash)? {
             return Ok(Some(u64::from(entry.put_at)));
         }
