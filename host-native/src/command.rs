@@ -37,8 +37,21 @@ pub struct Limits<'a> {
     pub timeout: Option<Duration>,
     /// Set to true when the user wants everything to stop.
     pub interrupt: Option<&'a AtomicBool>,
+    /// The same, for those that set it to end what others began for them.
+    pub halt: Option<&'a AtomicBool>,
+    /// When whatever runs is ended as if the user wanted it.
+    pub until: Option<Instant>,
     /// Who ends the command should this process be killed.
     pub keeper: Option<&'a Keeper>,
+}
+
+impl Limits<'_> {
+    /// Whether everything is to stop.
+    fn is_over(&self) -> bool {
+        let flags = [self.interrupt, self.halt];
+        flags.into_iter().flatten().any(|flag| flag.load(Ordering::Relaxed))
+            || self.until.is_some_and(|until| Instant::now() >= until)
+    }
 }
 
 /// Ends commands when the process that began them was killed and could not.
@@ -239,7 +252,7 @@ fn watch(
         .ok_or(io::ErrorKind::InvalidInput)?;
     let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     loop {
-        if limits.interrupt.is_some_and(|interrupt| interrupt.load(Ordering::Relaxed)) {
+        if limits.is_over() {
             return Ok((Some(End::Interrupted), stdout, stderr));
         }
         let left = match limits.timeout {

@@ -79,16 +79,6 @@ impl From<&KeptDelta> for Delta {
     }
 }
 
-impl KeptDelta {
-    /// Bytes of its keys, values and notes.
-    pub(crate) fn len_bytes(&self) -> usize {
-        let value = |value: &Option<(Vec<u8>, Vec<u8>)>| {
-            value.as_ref().map_or(0, |(bytes, note)| bytes.len() + note.len())
-        };
-        self.0.iter().map(|(key, change)| key.len() + value(change)).sum()
-    }
-}
-
 /// A record of a journal: the delta of the state that it tells of, if that was new, and what else happened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct JournalRecord<T> {
@@ -142,7 +132,9 @@ impl Repository {
             let dir = name.path(&self.searches_dir());
             let is_taken = match self.disk.list(&dir) {
                 // What a crash left before there was a plan is nobody's.
-                Ok(names) => names.iter().any(|file| file == "plan.json") || self.is_running(&dir)?,
+                Ok(names) => {
+                    names.iter().any(|file| file == "plan.json") || self.is_running(&dir)?
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound => false,
                 Err(error) => return Err(Error::io("list", &dir)(error)),
             };
@@ -186,9 +178,7 @@ impl Repository {
     fn is_running(&self, dir: &Path) -> Result<bool, Error> {
         let path = dir.join("lock");
         match self.disk.open(&path, Access::Read) {
-            Ok(file) => Ok(!file
-                .lock(Lock::Exclusive, false)
-                .map_err(Error::io("lock", &path))?),
+            Ok(file) => Ok(!file.lock(Lock::Exclusive, false).map_err(Error::io("lock", &path))?),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Error::io("open", &path)(error)),
         }
@@ -294,8 +284,8 @@ impl Repository {
         let path = dir.join("plan.json");
         let refuse = |reason| Error::NotARepository { path: path.clone(), reason };
         let bytes = self.disk.read(&path, MAX_PLAN_LEN).map_err(Error::io("read", &path))?;
-        let head: PlanHead = serde_json::from_slice(&bytes)
-            .map_err(|_| refuse("it is not the plan of a search"))?;
+        let head: PlanHead =
+            serde_json::from_slice(&bytes).map_err(|_| refuse("it is not the plan of a search"))?;
         if head.version != PLAN_VERSION {
             return Err(refuse("it is the plan of a search by a newer cascow"));
         }

@@ -15,6 +15,10 @@ use crate::repository::Label;
 use crate::repository::searches::PLAN_VERSION;
 use crate::workspace::Materialize;
 
+/// Most workers of a search. Each is a thread that waits for a command, so more than there are processors are of use, and thousands
+/// are a mistake.
+pub const MOST_WORKERS: u32 = 256;
+
 /// What is searched, and how.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -42,6 +46,8 @@ pub struct Plan {
     pub workers: u32,
     /// What the search is kept as; a new name if there is none.
     pub name: Option<Label>,
+    /// Whether a state is not scored if an earlier search of the repository did so with the same command, as often.
+    pub reuse_scores: bool,
     /// When to stop.
     pub budget: Budget,
 }
@@ -83,6 +89,7 @@ struct KeptPlan {
     version: u32,
     base: String,
     is_named: bool,
+    reuse_scores: bool,
     workspace: PathBuf,
     actions: Vec<Action>,
     proposer: Option<String>,
@@ -100,6 +107,27 @@ struct KeptPlan {
 }
 
 impl Plan {
+    /// A plan for one worker with no more than what must be said: the caller adds actions, or a command that proposes some. It
+    /// makes at most 1,000 evaluations.
+    pub fn new(workspace: impl Into<PathBuf>, score_command: impl Into<String>) -> Self {
+        Self {
+            workspace: workspace.into(),
+            results: None,
+            actions: Vec::new(),
+            proposer: None,
+            score_command: score_command.into(),
+            repeat: 1,
+            timeout: Duration::from_secs(60),
+            depth: None,
+            seed: 1,
+            materialize: Materialize::Auto,
+            workers: 1,
+            name: None,
+            reuse_scores: true,
+            budget: Budget { evaluations: Some(1000), time: None, bytes: None, target: 1.0 },
+        }
+    }
+
     /// The plan as it is kept, with the snapshot that the search began with.
     pub(super) fn keep(&self, base: &ContentHash) -> Result<Vec<u8>, Error> {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -107,6 +135,7 @@ impl Plan {
             version: PLAN_VERSION,
             base: base.to_string(),
             is_named: self.name.is_some(),
+            reuse_scores: self.reuse_scores,
             workspace: std::path::absolute(&self.workspace).unwrap_or(self.workspace.clone()),
             actions: self.actions.clone(),
             proposer: self.proposer.clone(),
@@ -126,8 +155,12 @@ impl Plan {
             .map_err(|error| Error::Misuse(format!("the plan cannot be kept: {error}")))
     }
 
-    /// A kept plan and the snapshot that it began with, with what is to be different now.
-    pub(super) fn read(bytes: &[u8], changes: Changes) -> Result<(Self, ContentHash), Error> {
+    /// The plan kept under a name and the snapshot that it began with, with what is to be different from now on.
+    pub(super) fn read(
+        bytes: &[u8],
+        name: &Label,
+        changes: Changes,
+    ) -> Result<(Self, ContentHash), Error> {
         let damaged = |what: &dyn std::fmt::Display| {
             Error::Damaged(format!("the search's plan cannot be read: {what}"))
         };
@@ -148,7 +181,8 @@ impl Plan {
             seed: kept.seed,
             materialize: kept.materialize.parse().map_err(|error: String| damaged(&error))?,
             workers: changes.workers.unwrap_or(kept.workers),
-            name: None,
+            name: kept.is_named.then(|| name.clone()),
+            reuse_scores: kept.reuse_scores,
             budget: Budget {
                 evaluations: changes.evaluations.or(kept.evaluations),
                 time: changes.time.or(kept.time_nanos.map(Duration::from_nanos)),
@@ -183,6 +217,9 @@ impl Plan {
         }
         if self.workers == 0 {
             return refuse("a search needs at least 1 worker");
+        }
+        if self.workers > MOST_WORKERS {
+            return refuse("a search has at most 256 workers");
         }
         Ok(())
     }

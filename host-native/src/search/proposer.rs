@@ -152,9 +152,8 @@ fn read(finished: &Finished) -> Proposed {
         }
         match serde_json::from_slice::<Proposal>(line) {
             Ok(proposal) if is_sound(&proposal) => {
-                let is_known = |known: &Proposal| {
-                    (&known.name, &known.run) == (&proposal.name, &proposal.run)
-                };
+                let is_known =
+                    |known: &Proposal| (&known.name, &known.run) == (&proposal.name, &proposal.run);
                 if proposed.proposals.iter().any(is_known) {
                     continue;
                 }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//! What happened in a search, in the order in which its engine was told.
+//!
+//! The engine is deterministic: told the same again, it has the same graph. So a journal of what commands said is the whole search,
+//! and grows by what is new alone. A record is appended when the engine has been told, before anything else happens; the objects of
+//! the state that it tells of are written before it. Whatever ends the process, what is lost is what was under way.
+
+use std::time::{Duration, Instant};
+
+use cascow_core::merkle::StateRoot;
+use cascow_core::snapshot::Delta;
+use serde::{Deserialize, Serialize};
+
+use super::Score;
+use super::proposer::Proposed;
+use crate::Error;
+use crate::records::Records;
+use crate::repository::Repository;
+use crate::repository::searches::{JournalRecord, SearchPlace};
+
+/// How much of a search a loss of power may take: syncing each record would take longer than many an action.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+
+/// One thing that the engine was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Op {
+    /// The base was scored.
+    Begin {
+        /// Its score.
+        score: Score,
+        /// Whether an earlier search had it scored.
+        cached: bool,
+        /// What that took.
+        times: Times,
+    },
+    /// A worker asked what to do. Also where it found nothing to do: looking renews what the engine knows.
+    Seek {
+        /// The worker.
+        worker: u32,
+    },
+    /// A proposer answered.
+    Offer {
+        /// For whom it was asked.
+        worker: u32,
+        /// What it said.
+        proposed: Proposed,
+    },
+    /// An action was tried.
+    Answer {
+        /// By whom.
+        worker: u32,
+        /// Where it led.
+        landing: Landing,
+        /// What that took.
+        times: Times,
+    },
+    /// What was visited least was forgotten.
+    Room {
+        /// So many bytes were allowed.
+        limit: u64,
+    },
+    /// A worker is no more; what it was doing is left to others.
+    Abandon {
+        /// The worker.
+        worker: u32,
+    },
+}
+
+/// Where an action led.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Landing {
+    /// Nowhere: it failed, was killed, or ran out of time.
+    Failed {
+        /// Why, if it said so.
+        complaint: Option<String>,
+    },
+    /// Nowhere: the state that it was to be tried at is lost.
+    Lost {
+        /// What became of it.
+        reason: String,
+    },
+    /// Back to the same state.
+    NoEffect,
+    /// To a state.
+    At {
+        /// Its root.
+        root: StateRoot,
+        /// Its score, if it was not known.
+        score: Option<Score>,
+        /// Whether an earlier search had it scored.
+        cached: bool,
+    },
+}
+
+/// How long it took, in microseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Times {
+    /// Each private directory that was made, and whether for a state far from the one before.
+    pub(super) forks: Vec<(u64, bool)>,
+    /// Reading the directory back.
+    pub(super) seal: Option<u64>,
+    /// When it was over, since the search began; pauses do not count.
+    pub(super) at: u64,
+}
+
+/// The journal of a running search.
+#[derive(Debug)]
+pub(super) struct Journal<'r> {
+    repository: &'r Repository,
+    records: Records,
+    synced: Instant,
+}
+
+impl<'r> Journal<'r> {
+    /// That of a search; stands before its first record.
+    pub(super) fn open(repository: &'r Repository, place: &SearchPlace) -> Result<Self, Error> {
+        Ok(Self { repository, records: repository.journal(place)?, synced: Instant::now() })
+    }
+
+    /// Shows what is in it, and stands at its end then. Says how many records there are.
+    pub(super) fn replay(
+        &mut self,
+        show: &mut dyn FnMut(Op, Option<Delta>) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let mut count = 0;
+        self.records.read(&mut |bytes| {
+            let record: JournalRecord<Op> = postcard::from_bytes(bytes).map_err(|error| {
+                Error::Damaged(format!(
+                    "record {count} of the search's journal makes no sense: {error}"
+                ))
+            })?;
+            count += 1;
+            show(record.what, record.delta.as_ref().map(Delta::from))
+        })?;
+        Ok(count)
+    }
+
+    /// Adds a record, behind the objects that it refers to.
+    pub(super) fn append(&mut self, op: Op, delta: Option<&Delta>) -> Result<(), Error> {
+        if delta.is_some() {
+            self.repository.store().flush()?;
+        }
+        let record = JournalRecord { delta: delta.map(Into::into), what: op };
+        let bytes = postcard::to_allocvec(&record).map_err(|error| {
+            Error::Misuse(format!("a step of the search cannot be kept: {error}"))
+        })?;
+        self.records.append(&bytes)?;
+        if self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
+    }
+
+    /// Makes all of it survive a loss of power.
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.repository.store().sync()?;
+        self.records.sync()?;
+        self.synced = Instant::now();
+        Ok(())
+    }
+}
