@@ -220,7 +220,8 @@ step_coverage() {
     need_crate "$llvm_cov" "cargo-llvm-cov@$llvm_cov_version"
     need_component llvm-tools
     "$llvm_cov" llvm-cov --locked -p cascow-core --no-report
-    "$llvm_cov" llvm-cov report -p cascow-core --fail-under-lines 95 --show-missing-lines | tee /dev/fd/3
+    "$llvm_cov" llvm-cov report -p cascow-core --fail-under-lines 95 --show-missing-lines | tee "$output/coverage.txt"
+    cat "$output/coverage.txt" >&3
 }
 
 # The core has no unsafe code of its own; this looks at what its dependencies do with it. Nightly, since miri comes with no

@@ -119,6 +119,13 @@ impl Link {
     /// Above every node's number.
     pub(super) const NODES: u32 = Self::FORGOTTEN - Self::FIRST_NODE;
 
+    /// The node that an edge leads to, if it leads to one: what the link says, in short.
+    #[inline]
+    pub(super) fn node(word: &AtomicU32) -> Option<u32> {
+        let node = word.load(Acquire).wrapping_sub(Self::FIRST_NODE);
+        (node < Self::NODES).then_some(node)
+    }
+
     pub(super) fn of(word: u32) -> Self {
         match word {
             Self::UNTRIED => Self::Untried,
@@ -181,8 +188,8 @@ impl<'g> Edges<'g> {
 
     #[inline]
     pub(super) fn iter(self) -> impl ExactSizeIterator<Item = EdgeRef<'g>> {
-        let (links, rest) = self.words.split_at(self.count);
-        let pairs = links.iter().zip(&rest[..self.count]).enumerate();
+        let (links, visits) = self.columns();
+        let pairs = links.iter().zip(visits).enumerate();
         pairs.map(move |(index, (link, visits))| EdgeRef { link, visits, edges: self, index })
     }
 
@@ -194,10 +201,23 @@ impl<'g> Edges<'g> {
         EdgeRef { link: &links[index], visits: &rest[index], edges: self, index }
     }
 
+    /// The columns of links and visits.
+    #[inline]
+    pub(super) fn columns(self) -> (&'g [AtomicU32], &'g [AtomicU32]) {
+        let (links, rest) = self.words.split_at(self.count);
+        (links, &rest[..self.count])
+    }
+
     /// Visits of all of them.
     #[inline]
     pub(super) fn visits(self) -> u64 {
-        self.iter().map(|edge| u64::from(edge.visits())).sum()
+        self.columns().1.iter().map(|visits| u64::from(visits.load(Relaxed))).sum()
+    }
+
+    /// Whether none is preferred.
+    #[inline]
+    pub(super) const fn is_uniform(self) -> bool {
+        self.uniform
     }
 
     /// The share of each, where none is preferred.
@@ -378,26 +398,35 @@ impl Graph {
 
     // --- Nodes ---
 
+    /// Where a node's row has the place of its edges.
+    pub(super) const PLACE: usize = 3;
+
+    /// A node's row: value, facts, evaluation, place of the edges.
+    #[inline]
+    fn head(&self, node: u32) -> &[AtomicU32; 4] {
+        self.hot.quad::<NODE_SHIFT>(node)
+    }
+
     #[inline]
     pub(super) fn facts(&self, node: u32) -> Facts {
-        Facts(self.hot.row(node)[1].load(Relaxed))
+        Facts(self.head(node)[1].load(Relaxed))
     }
 
     #[inline]
     pub(super) fn value_and_facts(&self, node: u32) -> (f64, Facts) {
-        let row = self.hot.row(node);
+        let row = self.head(node);
         (f64::from(f32::from_bits(row[0].load(Relaxed))), Facts(row[1].load(Relaxed)))
     }
 
     #[inline]
     pub(super) fn set_value(&self, node: u32, value: f64) {
-        self.hot.row(node)[0].store(bits(value), Relaxed);
+        self.head(node)[0].store(bits(value), Relaxed);
     }
 
     /// Adds facts; none is taken back.
     #[inline]
     pub(super) fn add_facts<const SHARED: bool>(&self, node: u32, bits: u32) {
-        let word = &self.hot.row(node)[1];
+        let word = &self.head(node)[1];
         if SHARED {
             word.fetch_or(bits, Relaxed);
         } else {
@@ -407,24 +436,24 @@ impl Graph {
 
     /// Says whether a node is complete, which may be taken back where depths are limited.
     pub(super) fn set_complete(&self, node: u32, complete: bool) {
-        let word = &self.hot.row(node)[1];
+        let word = &self.head(node)[1];
         let facts = word.load(Relaxed) & !Facts::COMPLETE;
         word.store(facts | if complete { Facts::COMPLETE } else { 0 }, Relaxed);
     }
 
     #[inline]
     pub(super) fn evaluation(&self, node: u32) -> f64 {
-        f64::from(f32::from_bits(self.hot.row(node)[2].load(Relaxed)))
+        f64::from(f32::from_bits(self.head(node)[2].load(Relaxed)))
     }
 
     #[inline]
     pub(super) fn place(&self, node: u32) -> Place {
-        Place::of(self.hot.row(node)[3].load(Acquire))
+        Place::of(self.head(node)[Self::PLACE].load(Acquire))
     }
 
     /// Takes a node to ask for its edges, unless somebody was faster.
     pub(super) fn claim_edges<const SHARED: bool>(&self, node: u32) -> bool {
-        let word = &self.hot.row(node)[3];
+        let word = &self.head(node)[Self::PLACE];
         if SHARED {
             word.compare_exchange(Place::UNASKED, Place::CLAIMED, Acquire, Relaxed).is_ok()
         } else {
@@ -434,7 +463,7 @@ impl Graph {
     }
 
     pub(super) fn unclaim_edges(&self, node: u32) {
-        self.hot.row(node)[3].store(Place::UNASKED, Release);
+        self.head(node)[Self::PLACE].store(Place::UNASKED, Release);
     }
 
     #[inline]
@@ -524,10 +553,11 @@ impl Graph {
 
     #[inline]
     pub(super) fn edges_at(&self, offset: u32) -> Edges<'_> {
-        let header = self.edges.row(offset)[0].load(Relaxed);
+        let block = self.edges.tail::<BLOCK_SHIFT>(offset);
+        let header = block[0].load(Relaxed);
         let uniform = header & UNIFORM != 0;
         let count = (header & !UNIFORM) as usize;
-        let words = self.edges.rows(offset + 1, count * self.layout.edge_words(uniform));
+        let words = &block[1..][..count * self.layout.edge_words(uniform)];
         Edges { words, count, uniform, layout: self.layout, offset }
     }
 
@@ -570,7 +600,7 @@ impl Graph {
                 owner.store(node, Relaxed);
             }
         }
-        self.hot.row(node)[3].store(offset, Release);
+        self.head(node)[Self::PLACE].store(offset, Release);
         true
     }
 
@@ -628,7 +658,7 @@ impl Graph {
         }
     }
 
-    /// Makes a state a node, unless somebody was faster: then that one's node is the error. `None` if there is no room.
+    /// Makes a state a node, unless it is one: then that is the error. `None` if there is no room.
     pub(super) fn insert<const SHARED: bool, S: Packed>(
         &self,
         state: &S,
@@ -639,34 +669,37 @@ impl Graph {
         let mut packed = [0; MAX_WORDS];
         let words = &mut packed[..S::WORDS];
         state.pack(words);
+        let mut at = match self.probe(words) {
+            Ok(other) => return Some(Err(other)),
+            Err(at) => at,
+        };
         let node = self.take_node::<SHARED>()?;
         for (atomic, word) in self.cold.row(node).iter().zip(&*words) {
             atomic.store(*word, Relaxed);
         }
-        let row = self.hot.row(node);
-        row[2].store(bits(evaluation), Relaxed);
-        row[3].store(Place::UNASKED, Relaxed);
-        self.set_value(node, evaluation);
+        let [value, kept_facts, kept_evaluation, place] = self.head(node);
+        value.store(bits(evaluation), Relaxed);
+        kept_evaluation.store(bits(evaluation), Relaxed);
+        place.store(Place::UNASKED, Relaxed);
         self.set_best(node, evaluation);
         self.set_depth(node, depth);
         self.orphan(node);
-        self.hot.row(node)[1].store(facts.0, Relaxed);
-        loop {
-            match self.probe(words) {
-                Ok(other) => {
-                    // Taken up again when the graph is next swept.
-                    self.hot.row(node)[1].store(Facts::FREE.0, Relaxed);
-                    return Some(Err(other));
-                }
-                Err(at) if !SHARED => self.index[at].store(node + 1, Release),
-                Err(at) => {
-                    if self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
-                        continue;
-                    }
-                }
-            }
+        kept_facts.store(facts.0, Relaxed);
+        if !SHARED {
+            self.index[at].store(node + 1, Release);
             return Some(Ok(node));
         }
+        while self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
+            match self.probe(words) {
+                Ok(other) => {
+                    // Somebody was faster just now. The number is taken up again when the graph is next swept.
+                    kept_facts.store(Facts::FREE.0, Relaxed);
+                    return Some(Err(other));
+                }
+                Err(next) => at = next,
+            }
+        }
+        Some(Ok(node))
     }
 
     fn take_node<const SHARED: bool>(&self) -> Option<u32> {

@@ -2,7 +2,8 @@
 //! Searches of Connect Four from the empty board, each evaluation one random playout by the same function.
 //!
 //! What counts is positions evaluated a second: a step that meets a position again and evaluates nothing, or comes to the end of a
-//! game for the second time, counts for nobody. All play with the settings that are their own or their example's.
+//! game for the second time, counts for nobody. Ours and the plain structures use our settings for two players, the peers UCT with the
+//! constant 1 for values from 0 to 1, without transpositions.
 
 mod cloned;
 mod peers;
@@ -42,6 +43,8 @@ pub(crate) fn run(report: &mut Report) {
             Some(0.8),
         ),
     ];
+    report
+        .note("Workers and loading are timed by the wall: what else the machine does counts too.");
     for evaluations in [SHORT, LONG] {
         for (name, peer, at_least) in contestants {
             duel(report, evaluations, name, peer, at_least);
