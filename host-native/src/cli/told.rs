@@ -87,6 +87,9 @@ impl<'o> Told<'o> {
                 ));
                 self.bar.tick();
             }
+            Event::BestLost { node, score, reason } => self.say(&format!(
+                "state {node}, the best with {score}, is lost, and the best that is whole counts: {reason}"
+            )),
             Event::End { .. } => {}
         }
     }

@@ -30,7 +30,7 @@ use crate::workspace::{Origin, Workshop, Workspace};
 /// How often who waits for others looks whether the user wants everything to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// With less room on the disk than this, what failed is taken to have failed for want of it.
+/// With less room on the disk than this and the longest file, what failed is taken to have failed for want of it.
 const NO_ROOM: u64 = 64 << 10;
 
 /// Who is told what happens.
@@ -162,7 +162,7 @@ impl<'a> Crew<'a> {
     pub(super) fn tell(
         &self,
         show: impl FnOnce(
-            &Session,
+            &mut Session,
             &mut (dyn FnMut(&Event<'_>) -> Result<(), Error> + Send),
         ) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -385,7 +385,7 @@ impl<'a> Crew<'a> {
         };
         let proposed = proposer::ask(command, &request, workspace.path()?, self.limits)?;
         if proposed.problem.is_some() {
-            self.check_disk()?;
+            self.check_disk(state)?;
         }
         Ok(proposed)
     }
@@ -408,7 +408,7 @@ impl<'a> Crew<'a> {
         let mut workspace = self.fork(worker, from.state, times)?;
         let finished = self.capture(&run, &mut workspace, self.limits)?;
         if !finished.end.is_success() {
-            self.check_disk()?;
+            self.check_disk(from.state)?;
             let complaint = match finished.end {
                 End::TimedOut => Some("the action ran out of time".to_owned()),
                 End::Killed(signal) => Some(format!("the action was killed by signal {signal}")),
@@ -468,7 +468,7 @@ impl<'a> Crew<'a> {
             let mut workspace = self.fork(worker, state, times)?;
             let finished = self.capture(&self.plan.score_command, &mut workspace, limits)?;
             if !finished.end.is_success() {
-                self.check_disk()?;
+                self.check_disk(state)?;
             }
             is_durable &= matches!(finished.end, End::Exited(_));
             scores.push(Score::read(&finished));
@@ -545,9 +545,7 @@ impl<'a> Crew<'a> {
         let (parent, action, name, run) = {
             let shared = self.lock();
             let Some((parent, action)) = shared.session.states.parent(state)? else {
-                return Err(Trouble::Error(Error::Damaged(format!(
-                    "the state that the search began with is lost: {error}; see `cascow fsck`"
-                ))));
+                return Err(base_is_lost(error).into());
             };
             let found = shared.session.actions.get(action);
             let (name, run) =
@@ -562,7 +560,7 @@ impl<'a> Crew<'a> {
         })?;
         let finished = self.capture(&run, &mut workspace, self.limits)?;
         if !finished.end.is_success() {
-            self.check_disk()?;
+            self.check_disk(parent)?;
             return Err(Trouble::Lost(format!(
                 "the state is lost, and its action {name:?} fails when it is run again: {error}"
             )));
@@ -582,25 +580,35 @@ impl<'a> Crew<'a> {
         Ok(sealed.origin)
     }
 
-    /// After something has failed: was it for want of room? Then it says nothing of the state, and the search cannot go on.
-    fn check_disk(&self) -> Result<(), Error> {
+    /// After something has failed at a state: was it for want of room? Then it says nothing of the state, and the search cannot go on.
+    ///
+    /// A file of an overlay that is changed is copied first; where that fails, what was written of the copy is free again, and only
+    /// its length says that there was too little. What needed more than is left and cleared up behind itself is not recognised.
+    fn check_disk(&self, state: StateId) -> Result<(), Error> {
         let dir = self.repository.work_dir();
         let Ok(stat) = rustix::fs::statvfs(&dir) else { return Ok(()) };
         // What is held back for root counts for nobody else.
         let is_root = rustix::process::geteuid().is_root();
         let blocks = if is_root { stat.f_bfree } else { stat.f_bavail };
-        if stat.f_blocks > 0 && blocks.saturating_mul(stat.f_frsize) < NO_ROOM {
+        let needed =
+            NO_ROOM + self.read(|session| Ok(session.states.origin(state)?.longest_file_len()))?;
+        if stat.f_blocks > 0 && blocks.saturating_mul(stat.f_frsize) < needed {
             let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
             return Err(Error::io("go on in", dir)(full));
         }
         Ok(())
     }
 
-    /// Whether the objects of a state can be read, those made again that could not.
-    pub(super) fn mend(&self, state: StateId) -> Result<(), Error> {
-        match self.fork(0, state, &mut Times::default()) {
-            Ok(_) => Ok(()),
-            Err(Trouble::Lost(reason)) => Err(Error::Damaged(reason)),
+    /// Makes a state again of which something cannot be read, after the search. Says why, if that cannot be done.
+    pub(super) fn mend(&mut self, state: StateId, error: &Error) -> Result<Option<String>, Error> {
+        // What ended the search does not end this.
+        self.limits = Limits { halt: None, until: None, ..self.limits };
+        match self.make_again(0, state, error, &mut Times::default()) {
+            Ok(_) => Ok(None),
+            Err(Trouble::Lost(reason)) => Ok(Some(reason)),
+            Err(Trouble::Error(Error::Interrupted)) => {
+                Ok(Some(format!("it was not made again, since the user wanted an end: {error}")))
+            }
             Err(Trouble::Error(error)) => Err(error),
         }
     }
@@ -617,6 +625,13 @@ impl Drop for Guard<'_, '_> {
             self.0.changed.notify_all();
         }
     }
+}
+
+/// Without the state that a search began with, no other can be made again.
+pub(super) fn base_is_lost(error: &Error) -> Error {
+    Error::Damaged(format!(
+        "the state that the search began with is lost: {error}; see `cascow fsck`"
+    ))
 }
 
 pub(super) fn micros(time: Duration) -> u64 {

@@ -74,6 +74,15 @@ pub enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         problem: Option<&'a str>,
     },
+    /// The best state cannot be read any more, nor made again; the best of the others counts.
+    BestLost {
+        /// Its node.
+        node: u32,
+        /// Its score.
+        score: f64,
+        /// What became of it.
+        reason: &'a str,
+    },
     /// The search is over.
     End {
         /// Why.

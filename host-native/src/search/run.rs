@@ -11,7 +11,7 @@ use cascow_core::snapshot::{Delta, State};
 use cascow_core::store::ObjectStore;
 
 use super::Event;
-use super::crew::{Crew, Means, Observe, Shared};
+use super::crew::{Crew, Means, Observe, Shared, base_is_lost};
 use super::journal::{Journal, Landing, Op};
 use super::plan::{Changes, Kept, Plan, Stopped};
 use super::report::{self, Report};
@@ -21,6 +21,7 @@ use crate::Error;
 use crate::command::{Keeper, Limits};
 use crate::directory::{self, ScanOptions};
 use crate::error::ErrorKind;
+use crate::patch;
 use crate::repository::searches::SearchPlace;
 use crate::repository::{Label, Repository};
 use crate::workspace::Workshop;
@@ -93,9 +94,7 @@ pub fn resume(
     repository.lease()?;
     repository.pin(&base)?;
     let state = repository.state(&base).map_err(|error| match error.kind() {
-        ErrorKind::Corrupt => Error::Damaged(format!(
-            "the state that the search \"{name}\" began with is lost: {error}; see `cascow fsck`"
-        )),
+        ErrorKind::Corrupt => base_is_lost(&error),
         _ => error,
     })?;
     let root = repository.record(&base)?.root;
@@ -132,7 +131,11 @@ impl Run<'_> {
         observe: Observe<'_>,
     ) -> Result<Outcome, Error> {
         let Self { repository, plan, workshop, ref base, .. } = self;
-        let origin = workshop.origin(&base.state, Some(&base.snapshot))?;
+        let origin = workshop.origin(&base.state, Some(&base.snapshot));
+        let origin = origin.map_err(|error| match error.kind() {
+            ErrorKind::Corrupt => base_is_lost(&error),
+            _ => error,
+        })?;
         let kind = repository.store().hash_kind();
         let mut session = Session::new(kind, plan, &base.state, origin)?;
         let mut journal = Journal::open(repository, self.place)?;
@@ -226,27 +229,50 @@ impl Run<'_> {
         })
     }
 
+    /// The best state of which nothing is lost, and how it differs from the base. What an earlier run put may be lost since.
+    fn whole_best(&self, crew: &mut Crew<'_>) -> Result<(State, Vec<u8>), Error> {
+        let (store, base) = (self.repository.store(), &self.base.state);
+        loop {
+            let (id, best) = crew.read(|session| {
+                let id = session.best()?.state;
+                Ok((id, session.states.state(id)?))
+            })?;
+            let mut patch = patch::patch(store, base, &best, |_| true);
+            let mut lost = None;
+            if let Err(error) = &patch
+                && error.kind() == ErrorKind::Corrupt
+            {
+                lost = crew.mend(id, error)?;
+                if lost.is_none() {
+                    patch = patch::patch(store, base, &best, |_| true);
+                }
+            }
+            match patch {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let reason = lost.unwrap_or_else(|| error.to_string());
+                    crew.tell(|session, observe| {
+                        let (node, score) = session.lose_best(&reason)?;
+                        observe(&Event::BestLost { node, score, reason: &reason })
+                    })?;
+                }
+                patch => return Ok((best, patch?)),
+            }
+        }
+    }
+
     /// Keeps the best state, and tells what there is to tell.
     fn finish(
         &self,
-        crew: Crew<'_>,
+        mut crew: Crew<'_>,
         resumed: bool,
         stopped: Stopped,
         elapsed: Duration,
     ) -> Result<Outcome, Error> {
         let Self { repository, plan, workshop, base, place, .. } = self;
-        let (state, best) = crew.read(|session| {
-            let state = session.best()?.state;
-            Ok((state, session.states.state(state)?))
-        })?;
+        let (best, patch) = self.whole_best(&mut crew)?;
         let is_base = best == base.state;
         let best =
             if is_base { base.clone() } else { keep(repository, best, Some(base.snapshot))? };
-        // Its objects may be lost if they were put by an earlier run.
-        if resumed && !is_base && patch_of(repository, base, &best).is_err() {
-            crew.mend(state)?;
-        }
-        let patch = patch_of(repository, base, &best)?;
         let Shared { mut session, mut journal, observe, .. } = crew.into_shared();
         journal.sync()?;
         let evaluations = session.evaluations();
@@ -262,10 +288,6 @@ impl Run<'_> {
         let report = Report::new(context, repository, &mut session, (base, &best))?;
         Ok(Outcome { name: place.name.clone(), base: base.clone(), best, stopped, report })
     }
-}
-
-fn patch_of(repository: &Repository, base: &Kept, best: &Kept) -> Result<Vec<u8>, Error> {
-    crate::patch::patch(repository.store(), &base.state, &best.state, |_| true)
 }
 
 /// Keeps a state as a snapshot.

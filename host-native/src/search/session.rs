@@ -416,6 +416,26 @@ impl Session {
         })
     }
 
+    /// Something of the best state is lost: the best of the others counts. Says which it was, and its score.
+    pub(super) fn lose_best(&mut self, reason: &str) -> Result<(u32, f64), Error> {
+        let begun = self.begun.as_mut().ok_or_else(not_begun)?;
+        let lost = (begun.best.number, begun.best.score);
+        self.states.lose(begun.best.state, reason.to_owned());
+        // There is one at least, since the base is never given up.
+        let mut next: Option<Best> = None;
+        for node in begun.search.nodes() {
+            let state = self.states.position(node.state)?.state;
+            let Some(score) = self.states.score(state).map(|score| score.value) else { continue };
+            let is_better = next.as_ref().is_none_or(|next| score > next.score);
+            if is_better && self.states.loss(state).is_none() {
+                let (number, node, names) = (node.id.number(), Some(node.id), Vec::new());
+                next = Some(Best { state, score, number, node, names });
+            }
+        }
+        begun.best = next.ok_or_else(|| Error::Damaged(reason.to_owned()))?;
+        Ok(lost)
+    }
+
     /// A worker is no more.
     pub(super) fn abandon(&mut self, worker: u32) -> Result<(), Error> {
         let begun = self.begun.as_mut().ok_or_else(not_begun)?;

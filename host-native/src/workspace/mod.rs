@@ -86,6 +86,11 @@ impl Origin {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The length of the longest file: so much room does an overlay need for a change of one byte in it. O(n).
+    pub(crate) fn longest_file_len(&self) -> u64 {
+        self.entries.longest_file_len()
+    }
 }
 
 impl<'r> Workshop<'r> {
