@@ -35,6 +35,13 @@ once = false
 /// An action that leads to ever new states.
 pub const ENDLESS: &str = "[[action]]\nname = 'more'\nrun = 'echo x >> a'\nonce = false\n";
 
+/// Actions that are short, lead to ever new states, and meet.
+pub const GROWING: &str = "[[action]]\nname = 'x'\nrun = 'echo x >> a'\nonce = false\n[[action]]\nname = 'y'\nrun = 'echo y >> b'\nonce = false\n\
+                       [[action]]\nname = 'less'\nrun = 'sed -i 1d a'\nonce = false\n[[action]]\nname = 'c'\nrun = 'echo c >> c'\n";
+
+/// The more lines, up to a dozen in `a`, the better.
+pub const LINES: &str = r#"n=$(grep -c x a); m=$(grep -c y b); [ "$n" -gt 12 ] && n=12; echo "{\"score\": 0.$((100 + 5 * n + m % 3)), \"feedback\": \"$n $m\"}""#;
+
 /// A sandbox with that workspace in `w`, its actions and a command that scores it.
 pub fn workspace() -> Sandbox {
     let sandbox = Sandbox::new();

@@ -9,18 +9,11 @@ use std::time::{Duration, Instant};
 use cascow_tests::program::{Answer, program};
 use cascow_tests::sandbox::{Sandbox, text};
 use cascow_tests::searches::{
-    ENDLESS, events, fill, has_no_leftovers, lasting, score, search, workspace,
+    ENDLESS, GROWING, LINES, events, fill, has_no_leftovers, lasting, score, search, workspace,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
-
-/// Searches of which each try is short and which have hundreds: one that ends by its budget of evaluations, and one that forgets.
-const GROWING: &str = "[[action]]\nname = 'x'\nrun = 'echo x >> a'\nonce = false\n[[action]]\nname = 'y'\nrun = 'echo y >> b'\nonce = false\n\
-                       [[action]]\nname = 'less'\nrun = 'sed -i 1d a'\nonce = false\n[[action]]\nname = 'c'\nrun = 'echo c >> c'\n";
-
-/// The more lines, up to a dozen in `a`, the better.
-const LINES: &str = r#"n=$(grep -c x a); m=$(grep -c y b); [ "$n" -gt 12 ] && n=12; echo "{\"score\": 0.$((100 + 5 * n + m % 3)), \"feedback\": \"$n $m\"}""#;
 
 /// Kills a search at random moments until it has come to its end, and says how often.
 fn kill_until_it_ends(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Kept searches and the upkeep of a repository: what the collector leaves, what `fsck` sees, and what is done about what is lost.
 
+use cascow_core::hash::HashKind;
 use cascow_tests::program::{Answer, program};
 use cascow_tests::sandbox::{Sandbox, is_privileged, text};
 use cascow_tests::searches::{events, lasting, score, search, workspace};
@@ -28,15 +29,26 @@ fn the_collector_keeps_what_named_searches_need_and_removes_the_others() {
 fn a_kept_search_that_is_damaged_is_named_and_nothing_is_collected_until_it_is_forgotten() {
     let sandbox = workspace();
     sandbox.json(search("echo 0.5", &["--evaluations", "3", "--name", "mine"]));
-    let damages =
-        [("plan.json", "{}"), ("plan.json", "not JSON"), ("journal", "something else altogether")];
+    // A record that is whole, and makes no sense.
+    let (header, record) = (b"CCSJ\x01\0\0\0", [7, 7, 7]);
+    let len = 3_u32.to_le_bytes();
+    let check = HashKind::Sha256.hash(&[&header[..], &len, &record].concat());
+    let nonsense = [&header[..], &len, &check.as_bytes()[..8], &record].concat();
+    let damages = [
+        ("plan.json", &b"{}"[..]),
+        ("plan.json", b"not JSON"),
+        ("journal", b"something else altogether"),
+        ("journal", &nonsense),
+    ];
     for (file, content) in damages {
         let path = format!(".cascow/searches/mine/{file}");
         let before = sandbox.read(&path);
         sandbox.write(&path, content);
         let checked = sandbox.cascow(["--json", "fsck"]);
         assert_eq!((checked.code, &checked.json()["searches"][0]["search"]), (1, &json!("mine")));
-        assert!(sandbox.json(["search", "--list"])[0]["problem"].is_string());
+        if content != nonsense {
+            assert!(sandbox.json(["search", "--list"])[0]["problem"].is_string());
+        }
         sandbox.cascow(["search", "--resume", "mine"]).error(4);
         sandbox.cascow(["gc", "--grace", "0"]).error(4);
         sandbox.write(&path, &before);

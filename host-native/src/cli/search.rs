@@ -41,7 +41,7 @@ pub(super) fn search(
         return Ok(Answer::Yes);
     }
     let begin = match &args.resume {
-        Some(name) => Begin::Again(name, changes(args)),
+        Some(name) => Begin::Again(name, changes(args)?),
         None => Begin::New(Box::new(plan(args)?)),
     };
     mount::sweep(repository, output);
@@ -106,16 +106,19 @@ fn plan(args: &Search) -> Result<Plan, Error> {
     Ok(plan)
 }
 
-fn changes(args: &Search) -> Changes {
-    let SearchLimits { evaluations, time, workers, .. } = args.limits;
-    Changes {
+fn changes(args: &Search) -> Result<Changes, Error> {
+    let SearchLimits { evaluations, time, workers, depth, seed } = args.limits;
+    if depth.is_some() || seed.is_some() {
+        return Err(Error::Misuse("a search that goes on keeps its --depth and --seed".to_owned()));
+    }
+    Ok(Changes {
         results: args.out.clone(),
         workers,
         evaluations,
         time,
         bytes: args.bytes,
         target: args.target,
-    }
+    })
 }
 
 fn list(repository: &Repository, output: &Output) -> Result<Answer, Error> {

@@ -249,7 +249,12 @@ impl Repository {
                 let dir = search.name.path(&self.searches_dir());
                 match search.problem {
                     Some(problem) => checked.searches.push((search.name, problem)),
-                    None => self.walk_search(&dir, &mut reach)?,
+                    None => match self.walk_search(&dir, &mut reach) {
+                        Err(Error::Damaged(problem)) => {
+                            checked.searches.push((search.name, problem));
+                        }
+                        walked => walked?,
+                    },
                 }
             }
             let looking = reach.into_visitor();

@@ -326,7 +326,7 @@ impl Repository {
     /// Walks what the states of a search refer to.
     ///
     /// # Errors
-    /// [`Error::Io`], the visitor's.
+    /// [`Error::Damaged`] for a record that makes no sense, which may refer to anything; [`Error::Io`]; the visitor's.
     pub(super) fn walk_search<V: Visitor>(
         &self,
         dir: &Path,
@@ -334,11 +334,15 @@ impl Repository {
     ) -> Result<(), Error> {
         self.open_journal(dir)?.read(&mut |record| {
             // Behind the delta stands what this need not know.
-            if let Ok((Some(delta), _)) = postcard::take_from_bytes::<Option<KeptDelta>>(record) {
-                for (key, value) in &delta.0 {
-                    if let Some((bytes, note)) = value {
-                        reach.entry(key, bytes, note)?;
-                    }
+            let (delta, _) =
+                postcard::take_from_bytes::<Option<KeptDelta>>(record).map_err(|error| {
+                    Error::Damaged(format!(
+                        "a record of the journal in {dir:?} makes no sense: {error}"
+                    ))
+                })?;
+            for (key, value) in delta.iter().flat_map(|delta| &delta.0) {
+                if let Some((bytes, note)) = value {
+                    reach.entry(key, bytes, note)?;
                 }
             }
             Ok(())
