@@ -14,6 +14,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cascow_core::hash::ContentHash;
 use cascow_core::reach::{Reach, Visitor};
@@ -37,6 +39,10 @@ pub(crate) const PLAN_VERSION: u32 = 1;
 
 /// Longest plan, in bytes: a file of actions of 16 MiB fits, quoted.
 const MAX_PLAN_LEN: usize = 64 << 20;
+
+/// How long the lock of a process that was killed may be held after it: a command that it was starting has it too, until the command
+/// is another program.
+const LOCK_LINGERS: Duration = Duration::from_millis(500);
 
 /// What names of searches that were given none begin with.
 const GENERATED: &str = "search-";
@@ -167,10 +173,14 @@ impl Repository {
     fn hold_search(&self, name: Label, dir: PathBuf) -> Result<SearchPlace, Error> {
         let path = dir.join("lock");
         let lock = open_or_create(&*self.disk, &path)?;
-        if !lock.lock(Lock::Exclusive, false).map_err(Error::io("lock", &path))? {
-            return Err(Error::Unavailable(format!(
-                "another process is running the search \"{name}\""
-            )));
+        let start = Instant::now();
+        while !lock.lock(Lock::Exclusive, false).map_err(Error::io("lock", &path))? {
+            if start.elapsed() >= LOCK_LINGERS {
+                return Err(Error::Unavailable(format!(
+                    "another process is running the search \"{name}\""
+                )));
+            }
+            thread::sleep(LOCK_LINGERS / 50);
         }
         Ok(SearchPlace { name, dir, _lock: lock })
     }
