@@ -55,14 +55,29 @@ struct PlanHead {
     is_named: bool,
 }
 
-/// A change of a state, as a journal holds it: key, and value and note if there is one.
+/// A change of a state, as a journal holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeptDelta(Vec<(Vec<u8>, Option<(Vec<u8>, Vec<u8>)>)>);
+pub(crate) struct KeptDelta(Vec<KeptEdit>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptEdit {
+    key: Vec<u8>,
+    /// `None` where the key is no more.
+    value: Option<KeptValue>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptValue {
+    bytes: Vec<u8>,
+    note: Vec<u8>,
+}
 
 impl From<&Delta> for KeptDelta {
     fn from(delta: &Delta) -> Self {
-        let edit = |Edit { key, value }: Edit<'_>| {
-            (key.to_vec(), value.map(|value| (value.bytes.to_vec(), value.note.to_vec())))
+        let edit = |Edit { key, value }: Edit<'_>| KeptEdit {
+            key: key.to_vec(),
+            value: value
+                .map(|value| KeptValue { bytes: value.bytes.to_vec(), note: value.note.to_vec() }),
         };
         Self(delta.iter().map(edit).collect())
     }
@@ -71,10 +86,10 @@ impl From<&Delta> for KeptDelta {
 impl From<&KeptDelta> for Delta {
     fn from(kept: &KeptDelta) -> Self {
         let mut delta = Self::new();
-        for (key, value) in &kept.0 {
+        for KeptEdit { key, value } in &kept.0 {
             let key = key.as_slice();
             match value {
-                Some((bytes, note)) => {
+                Some(KeptValue { bytes, note }) => {
                     let (bytes, note) = (bytes.as_slice().into(), note.as_slice().into());
                     delta.write(key, cascow_core::snapshot::Value { bytes, note });
                 }
@@ -350,8 +365,8 @@ impl Repository {
                         "a record of the journal in {dir:?} makes no sense: {error}"
                     ))
                 })?;
-            for (key, value) in delta.iter().flat_map(|delta| &delta.0) {
-                if let Some((bytes, note)) = value {
+            for KeptEdit { key, value } in delta.iter().flat_map(|delta| &delta.0) {
+                if let Some(KeptValue { bytes, note }) = value {
                     reach.entry(key, bytes, note)?;
                 }
             }

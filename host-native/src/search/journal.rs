@@ -56,8 +56,8 @@ pub(super) enum Op {
     },
     /// What was visited least was forgotten.
     Room {
-        /// So many bytes were allowed.
-        limit: u64,
+        /// So many bytes were left to the graph.
+        graph_bytes: u64,
     },
     /// A worker is no more; what it was doing is left to others.
     Abandon {

@@ -206,7 +206,7 @@ impl Run<'_> {
                 }
                 observe(&event)
             }
-            Op::Room { limit } => session.room(*limit),
+            Op::Room { graph_bytes } => session.room(*graph_bytes),
             Op::Abandon { worker } => session.abandon(*worker),
         }
     }

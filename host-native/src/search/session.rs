@@ -461,17 +461,23 @@ impl Session {
         bytes > limit.max(begun.floor).max(begun.fixed + LEAST_BYTES) && begun.search.len() > 1
     }
 
-    /// Forgets what was visited least, with the states that nothing else needs. No worker may be at work.
-    pub(super) fn room(&mut self, limit: u64) -> Result<(), Error> {
-        let way = self.way_to_best()?;
-        let bytes = self.bytes();
-        let begun = self.begun.as_mut().ok_or_else(not_begun)?;
-        let Begun { search, arrivals, best, fixed, .. } = begun;
+    /// How many bytes of a limit are the graph's.
+    pub(super) fn share(&self, limit: u64) -> Result<u64, Error> {
+        let Begun { search, fixed, .. } = self.begun()?;
         // States go with their nodes, so the graph's part of the bytes stands for all.
         let allowed = limit.saturating_sub(*fixed).max(LEAST_BYTES);
-        let variable = bytes.saturating_sub(*fixed).max(1);
+        let variable = self.bytes().saturating_sub(*fixed).max(1);
         let share = u128::from(search.bytes()) * u128::from(allowed) / u128::from(variable);
-        search.set_byte_limit(Some(u64::try_from(share).unwrap_or(u64::MAX)));
+        Ok(u64::try_from(share).unwrap_or(u64::MAX))
+    }
+
+    /// Forgets what was visited least until the graph is within so many bytes, with the states that nothing else needs. No worker
+    /// may be at work.
+    pub(super) fn room(&mut self, graph_bytes: u64) -> Result<(), Error> {
+        let way = self.way_to_best()?;
+        let begun = self.begun.as_mut().ok_or_else(not_begun)?;
+        let Begun { search, arrivals, best, .. } = begun;
+        search.set_byte_limit(Some(graph_bytes));
         search.make_room().map_err(into_error)?;
         search.set_byte_limit(None);
         // Now, before the number of a node that is gone is given to another.
