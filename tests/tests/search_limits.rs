@@ -2,7 +2,7 @@
 //! What a search may use, and what it shows while it does.
 
 use cascow_tests::program::{Answer, program};
-use cascow_tests::sandbox::text;
+use cascow_tests::sandbox::{Sandbox, text};
 use cascow_tests::searches::{ENDLESS, GROWING, LINES, has_no_leftovers, score, search, workspace};
 use serde_json::json;
 
@@ -91,12 +91,11 @@ fn actions_that_undo_each_other_do_not_keep_a_search_for_ever() {
     assert_eq!((&answer["stopped"], &answer["unique_states"]), (&json!("exhausted"), &json!(2)));
 }
 
-/// What the program writes to a terminal, with these arguments.
-fn on_a_terminal(sandbox: &cascow_tests::sandbox::Sandbox, arguments: &str) -> String {
-    let line = format!("{} {arguments}", program().display());
-    let mut command = sandbox.command("script");
-    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "xterm");
-    let answer = Answer::of(&mut command).done();
+/// What a shell's command writes to a terminal.
+fn on_a_terminal(sandbox: &Sandbox, line: &str) -> String {
+    let mut python = sandbox.command("python3");
+    let script = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(['sh', '-c', sys.argv[1]])))";
+    let answer = Answer::of(python.args(["-c", script, line]).env("TERM", "xterm")).done();
     String::from_utf8_lossy(&answer.stdout).into_owned()
 }
 
@@ -106,9 +105,10 @@ fn a_terminal_is_shown_best_score_evaluations_states_transpositions_and_forks_a_
     sandbox.write("actions.toml", GROWING);
     sandbox.write("score.sh", LINES);
     // Longer than the window over which forks are counted.
+    let program = program().display();
     let base = "search --workspace w --actions actions.toml --evaluations 100000 --time 3";
     let score = format!("--score 'sh {}'", sandbox.path("score.sh").display());
-    let shown = on_a_terminal(&sandbox, &format!("{base} {score} > answer"));
+    let shown = on_a_terminal(&sandbox, &format!("{program} {base} {score} > answer"));
     let is_whole = |line: &str| {
         ["best 0.1", " evaluations, ", " states, ", " transpositions, ", " forks/s"]
             .iter()
@@ -118,7 +118,7 @@ fn a_terminal_is_shown_best_score_evaluations_states_transpositions_and_forks_a_
     let answer = String::from_utf8(sandbox.read("answer")).unwrap();
     assert!(answer.contains("kept as \"search-1\"") && !answer.contains("forks/s"), "{answer}");
     // Neither where it is not wanted, nor where nobody looks.
-    let quiet = on_a_terminal(&sandbox, &format!("--quiet {base} {score} > answer"));
+    let quiet = on_a_terminal(&sandbox, &format!("{program} --quiet {base} {score} > answer"));
     assert_eq!(quiet, "");
     let score = format!("sh {}", sandbox.path("score.sh").display());
     let answer = sandbox.cascow(search(&score, &["--evaluations", "20"])).done();

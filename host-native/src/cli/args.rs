@@ -75,7 +75,16 @@ pub(crate) enum Command {
     /// Verify a proof; needs no repository
     Verify(Verify),
     /// Search for the best combination of actions on a workspace
-    Search(Search),
+    #[command(long_about = "Search for the best combination of actions on a workspace.\n\n\
+        A state is a directory tree, and an action a command that is given to sh -c in a private fork of it. The score command runs in \
+        a fork too: its last line is a number from 0 to 1 or {\"score\": N, \"terminal\": BOOL, \"feedback\": TEXT}; otherwise exit \
+        code 0 scores 1 and any other 0. What a score command has said of a state, it is not asked again in this repository.\n\n\
+        Actions come from a file of [[action]] tables with name, run, prior (1) and once (true), or from a command, --act. It runs in \
+        a fork of each state, is given {node, depth, root, diff, actions, feedback, score, siblings} as JSON on standard input, and \
+        prints proposals, one {\"name\": TEXT, \"run\": TEXT, \"prior\": N} a line; the first 64 of a state are taken.\n\n\
+        Every step is kept as it is done. Ctrl-C stops a search cleanly, and --resume goes on with one however it was stopped. A \
+        search that was given a --name stays until it is forgotten; the others go with `cascow gc` after its time of grace.")]
+    Search(Box<Search>),
     /// Search a position of a board game
     #[command(long_about = "Search a position of a board game.\n\n\
         The search plays on at random from one position after the other and proves what it can. Values are from 0, lost, to 1, \

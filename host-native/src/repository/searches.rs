@@ -299,7 +299,7 @@ impl Repository {
         // The plan first: without it there is no search, whatever a crash leaves of the rest.
         match self.disk.unlink(&dir.join("plan.json")) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::io("remove", dir)(error));
+                Err(Error::io("remove", dir)(error))
             }
             _ => self.disk.remove_dir_all(dir).map_err(Error::io("remove", dir)),
         }

@@ -67,7 +67,7 @@ pub fn search(
     repository.journal(&place)?;
     repository.write_plan(&place, &plan.keep(&base.snapshot)?)?;
     let run = Run { repository, plan, place: &place, workshop: &workshop, start, base };
-    run.to_end(false, interrupt, &keeper, observe).map_err(|error| kept(error, &place))
+    run.complete(false, interrupt, &keeper, observe).map_err(|error| kept(error, &place))
 }
 
 /// Goes on with a search that was begun earlier: what happened is told to `observe` once more, as fast as it is read, and no command
@@ -100,7 +100,7 @@ pub fn resume(
     let root = repository.record(&base)?.root;
     let base = Kept { snapshot: base, root, state };
     let run = Run { repository, plan: &plan, place: &place, workshop: &workshop, start, base };
-    run.to_end(true, interrupt, &keeper, observe).map_err(|error| kept(error, &place))
+    run.complete(true, interrupt, &keeper, observe).map_err(|error| kept(error, &place))
 }
 
 /// The keeper begins outside of the namespace that the workshop enters, so that the namespace goes with the commands.
@@ -123,7 +123,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_end(
+    fn complete(
         self,
         resumed: bool,
         interrupt: &AtomicBool,
