@@ -156,3 +156,76 @@ impl<'r> Journal<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cascow_core::hash::HashKind;
+    use cascow_core::snapshot::Value;
+
+    use super::*;
+
+    fn root() -> StateRoot {
+        cascow_core::snapshot::State::new().trie(HashKind::Sha256).root()
+    }
+
+    fn encoded(delta: Option<&Delta>, what: Op) -> String {
+        let record = JournalRecord { delta: delta.map(Into::into), what };
+        let bytes = postcard::to_allocvec(&record).unwrap();
+        let read: JournalRecord<Op> = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!((read.delta, &read.what), (record.delta, &record.what));
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn records_keep_their_bytes_from_version_to_version() {
+        let mut delta = Delta::new();
+        let (bytes, note) = (b"V"[..].into(), b"N"[..].into());
+        delta.write(&b"k"[..], Value { bytes, note });
+        delta.whiteout(&b"w"[..]);
+        let times = Times { forks: vec![(300, true)], seal: Some(7), at: 9 };
+        let score = Score { value: 0.5, terminal: true, feedback: Some("f".to_owned()) };
+        let at = Landing::At { root: root(), score: Some(score.clone()), cached: true };
+        let answer = |landing| Op::Answer { worker: 1, landing, times: times.clone() };
+        let failed = Landing::Failed { complaint: Some("c".to_owned()) };
+        let lost = Landing::Lost { reason: "r".to_owned() };
+        let proposal = super::super::proposer::Proposal {
+            name: "n".to_owned(),
+            run: "r".to_owned(),
+            prior: 1.0,
+        };
+        let proposed = Proposed {
+            proposals: vec![proposal],
+            left_out: 2,
+            bad_lines: 3,
+            problem: Some("p".to_owned()),
+        };
+        let base = Op::Begin { score, cached: false, times: Times::default() };
+        let found = [
+            encoded(None, base),
+            encoded(None, Op::Seek { worker: 1 }),
+            encoded(None, Op::Offer { worker: 1, proposed }),
+            encoded(Some(&delta), answer(at)),
+            encoded(None, answer(failed)),
+            encoded(None, answer(lost)),
+            encoded(None, answer(Landing::NoEffect)),
+            encoded(None, Op::Room { graph_bytes: 300 }),
+            encoded(None, Op::Abandon { worker: 1 }),
+        ];
+        let at = concat!(
+            "0102016b010156014e017700030103bd4a67558c5eba700bfbb89f8075e1492b566e96a4b9504b38e9bf07a1f452da",
+            "01000000000000e03f010101660101ac0201010709"
+        );
+        let kept = [
+            "0000000000000000e03f0101016600000000",
+            "000101",
+            "00020101016e01720000803f0203010170",
+            at,
+            "0003010001016301ac0201010709",
+            "00030101017201ac0201010709",
+            "0003010201ac0201010709",
+            "0004ac02",
+            "000501",
+        ];
+        assert_eq!(found, kept, "another layout is another version: see `repository::searches`");
+    }
+}
