@@ -130,6 +130,20 @@ fn several_workers_stop_when_the_user_wants_it_and_end_what_they_run() {
 }
 
 #[test]
+fn workers_that_wait_for_another_add_nothing_to_the_journal() {
+    let sandbox = workspace();
+    sandbox.write("actions.toml", "[[action]]\nname = 'a'\nrun = 'echo good > a'\n");
+    let len = |name: &str, took: &str| {
+        let score = format!("if grep -q good a; then sleep {took}; fi; echo 0.5");
+        sandbox.json(search(&score, &["--workers", "4", "--name", name]));
+        sandbox.read(&format!(".cascow/searches/{name}/journal")).len()
+    };
+    let (short, long) = (len("short", "0"), len("long", "2"));
+    // Numbers take more bytes where they are greater; each record has fifteen at least.
+    assert!(long < short + 64, "{short} {long}");
+}
+
+#[test]
 fn several_workers_make_room_and_go_on() {
     let sandbox = workspace();
     sandbox.write("actions.toml", GROWING);

@@ -48,6 +48,10 @@ pub(super) struct Shared<'a> {
     /// Where a worker stood last: leaving it for anything but a child of it is backtracking.
     standing: HashMap<u32, StateId>,
     at_work: u64,
+    /// Counts what may give a worker something to do that had nothing.
+    changes: u64,
+    /// The count when a worker last had nothing.
+    idle_since: HashMap<u32, u64>,
     stopped: Option<Stopped>,
     error: Option<Error>,
 }
@@ -106,6 +110,8 @@ impl<'a> Shared<'a> {
             scoring: HashMap::new(),
             standing: HashMap::new(),
             at_work: 0,
+            changes: 0,
+            idle_since: HashMap::new(),
             stopped: None,
             error: None,
         }
@@ -237,6 +243,7 @@ impl<'a> Crew<'a> {
                 Ok(Next::Job(job)) => {
                     shared.at_work += 1;
                     drop(shared);
+                    self.changed.notify_all();
                     let done = self.perform(worker, job);
                     shared = self.lock();
                     shared.at_work -= 1;
@@ -298,10 +305,21 @@ impl<'a> Crew<'a> {
             shared.session.room(graph_bytes)?;
             shared.journal.append(Op::Room { graph_bytes }, None)?;
         }
+        // It would look in vain again, and each look is a record of the journal.
+        if shared.idle_since.get(&worker) == Some(&shared.changes) {
+            return Ok(Next::Wait);
+        }
         let sought = shared.session.seek(worker)?;
         let next = match sought {
-            Sought::Job(job) => Next::Job(job),
-            _ if !shared.session.is_idle() => Next::Wait,
+            Sought::Job(job) => {
+                // On the way there it may have opened more than it took.
+                shared.changes += 1;
+                Next::Job(job)
+            }
+            _ if !shared.session.is_idle() => {
+                shared.idle_since.insert(worker, shared.changes);
+                Next::Wait
+            }
             // Asked again when it is resumed, it says so again.
             Sought::Busy | Sought::Exhausted => return Ok(shared.stop(Stopped::Exhausted)),
         };
@@ -311,6 +329,7 @@ impl<'a> Crew<'a> {
 
     /// Tells session, journal and observer what became of a job, in this order.
     fn enter(shared: &mut Shared<'a>, worker: u32, done: Done) -> Result<(), Error> {
+        shared.changes += 1;
         let Shared { session, journal, scorebook, observe, .. } = shared;
         match done {
             Done::Offer(proposed) => {
