@@ -39,7 +39,7 @@ use crate::hash::ContentHash;
 use crate::store::{ObjectStore, StoreError};
 
 const MAGIC: [u8; 4] = *b"CCSE";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEADER_LEN: usize = 8;
 
 /// Pages put at once: a few MiB.

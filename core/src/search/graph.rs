@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Orderi
 use super::column::{Column, add};
 use super::facts::{Bounds, Facts};
 use super::game::{Choice, MAX_WORDS, Packed};
+use super::settings::MOST_AT_ONCE;
 
 /// Names a node of one search. The number of a node that was forgotten is given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -581,11 +582,16 @@ impl Graph {
         ((1 << BLOCK_SHIFT) - 1) / self.layout.edge_words(false)
     }
 
-    /// Gives a node its edges, of which there are no more than there can be. Whether there was room for them.
-    pub(super) fn set_edges<const SHARED: bool>(&self, node: u32, choices: &[Choice]) -> bool {
+    /// Lays out the edges of a node, of which there are no more than there can be, unless there is no room. They are its own once they are
+    /// [given](Self::give) to it.
+    pub(super) fn lay_edges<const SHARED: bool>(
+        &self,
+        node: u32,
+        choices: &[Choice],
+    ) -> Option<Edges<'_>> {
         let uniform = choices.windows(2).all(|pair| pair[0].prior == pair[1].prior);
         let len = self.layout.block_len(choices.len(), uniform);
-        let Some(offset) = self.take_block::<SHARED>(place(len)) else { return false };
+        let offset = self.take_block::<SHARED>(place(len))?;
         let header = place(choices.len()) | if uniform { UNIFORM } else { 0 };
         self.edges.row(offset)[0].store(header, Relaxed);
         let sum: f64 = choices.iter().map(|choice| f64::from(choice.prior)).sum();
@@ -600,8 +606,12 @@ impl Graph {
                 owner.store(node, Relaxed);
             }
         }
-        self.head(node)[Self::PLACE].store(offset, Release);
-        true
+        Some(edges)
+    }
+
+    /// Gives a node the edges that were laid out for it, for all to see.
+    pub(super) fn give(&self, node: u32, edges: Edges<'_>) {
+        self.head(node)[Self::PLACE].store(edges.offset, Release);
     }
 
     /// Gives the edges of a node that is gone back. Returns how many words they were.
@@ -735,8 +745,8 @@ impl Graph {
     pub(super) fn is_tight(&self) -> bool {
         let nodes = self.room() - self.nodes_end.load(Relaxed).min(self.room());
         let words = self.edges.capacity() - self.edges_end.load(Relaxed);
-        // A step makes a node and a block at most, which may begin in the next chunk.
-        nodes < 2 || words < 2 * self.edges.chunk_len()
+        // A step makes so many nodes and a block at most, which may begin in the next chunk.
+        nodes <= MOST_AT_ONCE || words < 2 * self.edges.chunk_len()
     }
 
     /// Makes room for a sixteenth more, at least a chunk of each column.
@@ -764,7 +774,7 @@ impl Graph {
     /// Whether nothing more can be named, however much memory there is.
     pub(super) fn is_full(&self) -> bool {
         self.is_tight()
-            && (self.nodes_end.load(Relaxed) >= Link::NODES - 1
+            && (self.nodes_end.load(Relaxed) >= Link::NODES - MOST_AT_ONCE
                 || self.edges.capacity() > u32::MAX - self.edges.chunk_len())
     }
 
