@@ -468,13 +468,27 @@ fn ask<G: Game>(
         return Ok(());
     }
     shared.check_choices(choices)?;
-    let generator = worker.generator.clone();
+    // First where they all lead, so that the memory where that is looked up can be fetched meanwhile.
     for choice in choices.iter().take(most.max(1) as usize) {
-        match arrive(shared, worker, state, choice.action, game) {
-            Ok(arrival) => arrivals.push(arrival),
-            Err(error) => {
-                worker.generator = generator;
-                return Err(error);
+        arrivals.push(match game.apply(state, choice.action).map_err(SearchError::Game)? {
+            Some(next) if !is_same(state, &next) => {
+                shared.graph.touch(&next);
+                Arrival::Met { state: next }
+            }
+            _ => Arrival::Nowhere,
+        });
+    }
+    let generator = worker.generator.clone();
+    for arrival in arrivals {
+        if let Arrival::Met { state } = arrival
+            && shared.graph.find(state).is_none()
+        {
+            match evaluate(worker, *state, game) {
+                Ok(new) => *arrival = new,
+                Err(error) => {
+                    worker.generator = generator;
+                    return Err(error);
+                }
             }
         }
     }
@@ -485,7 +499,7 @@ fn is_same<S: Packed>(a: &S, b: &S) -> bool {
     let [mut of_a, mut of_b] = [[0; MAX_WORDS]; 2];
     a.pack(&mut of_a[..S::WORDS]);
     b.pack(&mut of_b[..S::WORDS]);
-    of_a == of_b
+    of_a[..S::WORDS] == of_b[..S::WORDS]
 }
 
 /// Has the game judge a new state. Chance that it used is only used up if the judgement is sound.
