@@ -397,7 +397,11 @@ impl<'s, S: ObjectStore + ?Sized, V: Visitor> Reach<'s, S, V> {
         Ok(ListingWalk::Within { from: place, bytes })
     }
 
-    fn entry(&mut self, key: &[u8], value: &[u8], note: &[u8]) -> Result<(), StoreError> {
+    /// What one entry of a directory tree refers to: for entries that are kept elsewhere than in a listing.
+    ///
+    /// # Errors
+    /// As [`Reach::snapshot`].
+    pub fn entry(&mut self, key: &[u8], value: &[u8], note: &[u8]) -> Result<(), StoreError> {
         let fault = || Fault::Entry { key: key.into() };
         let Ok(entry) = Entry::decode(value) else { return self.visitor.fault(&fault()) };
         let index = match Note::decode(note) {

@@ -7,14 +7,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use cascow_core::hash::HashKind;
 use cascow_native::Error;
 use cascow_native::repository::Repository;
 use cascow_native::search::{Action, Budget, Plan, search};
 use cascow_native::store::StoreKind;
-use cascow_native::workspace::Materialize;
 
 /// The best score found within 200 evaluations, and what changes DIR so, as a patch.
 pub(crate) fn improve(dir: &Path, score: &str, edits: &[String]) -> Result<(f64, String), Error> {
@@ -23,18 +21,10 @@ pub(crate) fn improve(dir: &Path, score: &str, edits: &[String]) -> Result<(f64,
     let repository = Repository::init(home.path(), HashKind::Sha256, StoreKind::Segments)?;
     let action =
         |run: &String| Action { name: run.clone(), run: run.clone(), prior: 1.0, once: true };
-    let actions: Vec<Action> = edits.iter().map(action).collect();
     let plan = Plan {
-        workspace: dir,
-        results: None,
-        actions: &actions,
-        score_command: score,
-        repeat: 1,
-        timeout: Duration::from_secs(60),
-        depth: None,
-        seed: 0,
-        materialize: Materialize::Auto,
-        budget: Budget { evaluations: Some(200), time: None, target: 1.0 },
+        actions: edits.iter().map(action).collect(),
+        budget: Budget { evaluations: Some(200), time: None, bytes: None, target: 1.0 },
+        ..Plan::new(dir, score)
     };
     // The closure is called with all that happens, for a progress bar or a log; setting the flag stops the search early.
     let outcome = search(&repository, &plan, &AtomicBool::new(false), &mut |_| Ok(()))?;

@@ -4,15 +4,18 @@
 //! The command leads a process group of its own. When it ends, exceeds its time, or is interrupted, the whole group is killed, so
 //! that nothing it left in the background goes on changing a workspace. (A process that made itself a session of its own
 //! escapes; this is no sandbox.) Of captured output the last part is kept, whatever its length.
+//!
+//! A [`Keeper`] sees to it that groups do not outlive this process should it be killed outright.
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -34,6 +37,77 @@ pub struct Limits<'a> {
     pub timeout: Option<Duration>,
     /// Set to true when the user wants everything to stop.
     pub interrupt: Option<&'a AtomicBool>,
+    /// The same, for those that set it to end what others began for them.
+    pub halt: Option<&'a AtomicBool>,
+    /// When whatever runs is ended as if the user wanted it.
+    pub until: Option<Instant>,
+    /// Who ends the command should this process be killed.
+    pub keeper: Option<&'a Keeper>,
+}
+
+impl Limits<'_> {
+    /// Whether everything is to stop.
+    fn is_over(&self) -> bool {
+        let flags = [self.interrupt, self.halt];
+        flags.into_iter().flatten().any(|flag| flag.load(Ordering::Relaxed))
+            || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
+/// Ends commands when the process that began them was killed and could not.
+///
+/// A small shell, outside of this process's group, is told which groups run and reads from a pipe that closes when this process
+/// ends, however it ends; then it kills them. Not covered: the moment between the start of a command and its being told, and
+/// processes that made themselves a session of their own. Who kills the shell too keeps the commands.
+#[derive(Debug)]
+pub struct Keeper {
+    shell: Child,
+    /// `None` only while it is being dropped.
+    pipe: Mutex<Option<ChildStdin>>,
+}
+
+/// What the shell runs: `+ GROUP` for one that begins, `- GROUP` for one that has ended.
+const KEEPER: &str = r#"
+groups=
+while read -r sign group; do
+    case $sign in
+    +) groups="$groups $group" ;;
+    -) left=
+       for one in $groups; do [ "$one" = "$group" ] || left="$left $one"; done
+       groups=$left ;;
+    esac
+done
+for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
+"#;
+
+impl Keeper {
+    /// Begins one. Its directory is `/`, so that it holds nobody's.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no shell.
+    pub fn new() -> Result<Self, Error> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(KEEPER).current_dir("/").process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut shell = command.spawn().map_err(Error::io("run", "sh"))?;
+        let pipe = Mutex::new(shell.stdin.take());
+        Ok(Self { shell, pipe })
+    }
+
+    fn tell(&self, sign: char, group: u32) {
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipe) = &mut *pipe {
+            // Without it, commands are still ended by us as long as we live.
+            let _ = pipe.write_all(format!("{sign} {group}\n").as_bytes());
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        *self.pipe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = self.shell.wait();
+    }
 }
 
 /// How a command ended.
@@ -99,25 +173,52 @@ pub fn shell(command: &str, workspace: &Path) -> Command {
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be started or watched.
-pub fn capture(mut command: Command, limits: Limits<'_>) -> Result<Finished, Error> {
+pub fn capture(command: Command, limits: Limits<'_>) -> Result<Finished, Error> {
+    capture_within(command, limits, TAIL_LEN)
+}
+
+/// As [`capture`], keeping so many bytes of each stream.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be started or watched.
+pub fn capture_within(
+    mut command: Command,
+    limits: Limits<'_>,
+    kept_len: usize,
+) -> Result<Finished, Error> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    run(command, limits)
+    run_within(command, limits, kept_len)
 }
 
 /// Runs a command with the standard output and error that it was given.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be started or watched.
-pub fn run(mut command: Command, limits: Limits<'_>) -> Result<Finished, Error> {
+pub fn run(command: Command, limits: Limits<'_>) -> Result<Finished, Error> {
+    run_within(command, limits, TAIL_LEN)
+}
+
+fn run_within(
+    mut command: Command,
+    limits: Limits<'_>,
+    kept_len: usize,
+) -> Result<Finished, Error> {
     let program = command.get_program().to_owned();
     let start = Instant::now();
     command.process_group(0);
     let mut child = command.spawn().map_err(Error::io("run", &program))?;
-    let watched = watch(&mut child, limits, start);
+    if let Some(keeper) = limits.keeper {
+        keeper.tell('+', child.id());
+    }
+    let watched = watch(&mut child, limits, start, kept_len);
     // Also after a failure to watch: nothing may be left running. The group lives on while a member does, and its number is not
     // given to another before the child is waited for.
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    // Before the number may be another's.
+    if let Some(keeper) = limits.keeper {
+        keeper.tell('-', child.id());
     }
     let status = child.wait().map_err(Error::io("wait for", &program))?;
     let (early, mut stdout, mut stderr) = watched.map_err(Error::io("watch", &program))?;
@@ -136,16 +237,22 @@ pub fn run(mut command: Command, limits: Limits<'_>) -> Result<Finished, Error> 
 type Watched = (Option<End>, Option<Stream>, Option<Stream>);
 
 /// Reads the child's output until it ends, or until a limit is reached: then says which.
-fn watch(child: &mut Child, limits: Limits<'_>, start: Instant) -> io::Result<Watched> {
-    let mut stdout = child.stdout.take().map(|pipe| Stream::new(pipe.into())).transpose()?;
-    let mut stderr = child.stderr.take().map(|pipe| Stream::new(pipe.into())).transpose()?;
+fn watch(
+    child: &mut Child,
+    limits: Limits<'_>,
+    start: Instant,
+    kept_len: usize,
+) -> io::Result<Watched> {
+    let stream = |pipe: OwnedFd| Stream::new(pipe, kept_len);
+    let mut stdout = child.stdout.take().map(|pipe| stream(pipe.into())).transpose()?;
+    let mut stderr = child.stderr.take().map(|pipe| stream(pipe.into())).transpose()?;
     let pid = i32::try_from(child.id())
         .ok()
         .and_then(Pid::from_raw)
         .ok_or(io::ErrorKind::InvalidInput)?;
     let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     loop {
-        if limits.interrupt.is_some_and(|interrupt| interrupt.load(Ordering::Relaxed)) {
+        if limits.is_over() {
             return Ok((Some(End::Interrupted), stdout, stderr));
         }
         let left = match limits.timeout {
@@ -180,15 +287,16 @@ fn watch(child: &mut Child, limits: Limits<'_>, start: Instant) -> io::Result<Wa
 struct Stream {
     pipe: File,
     tail: Vec<u8>,
+    kept_len: usize,
     was_cut: bool,
     is_open: bool,
 }
 
 impl Stream {
-    fn new(pipe: OwnedFd) -> io::Result<Self> {
+    fn new(pipe: OwnedFd, kept_len: usize) -> io::Result<Self> {
         let flags = rustix::fs::fcntl_getfl(&pipe)?;
         rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
-        Ok(Self { pipe: pipe.into(), tail: Vec::new(), was_cut: false, is_open: true })
+        Ok(Self { pipe: pipe.into(), tail: Vec::new(), kept_len, was_cut: false, is_open: true })
     }
 
     /// Reads what is there, up to a pipe's fill, and keeps the end of it.
@@ -203,7 +311,7 @@ impl Stream {
                 }
                 Ok(count) => {
                     self.tail.extend_from_slice(&buffer[..count]);
-                    let excess = self.tail.len().saturating_sub(TAIL_LEN);
+                    let excess = self.tail.len().saturating_sub(self.kept_len);
                     self.tail.drain(..excess);
                     self.was_cut |= excess > 0;
                 }
@@ -238,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_command_without_end_is_ended_with_all_its_children() {
-        let limits = Limits { timeout: Some(Duration::from_millis(200)), interrupt: None };
+        let limits = Limits { timeout: Some(Duration::from_millis(200)), ..Limits::default() };
         let finished = finish("sleep 1000 & echo $!; wait", limits);
         assert_eq!(finished.end, End::TimedOut);
         let child: i32 = String::from_utf8(finished.stdout).unwrap().trim().parse().unwrap();
@@ -256,7 +364,7 @@ mod tests {
 
     #[test]
     fn of_endless_output_the_end_is_kept_and_time_still_runs() {
-        let limits = Limits { timeout: Some(Duration::from_millis(300)), interrupt: None };
+        let limits = Limits { timeout: Some(Duration::from_millis(300)), ..Limits::default() };
         let finished = finish("while :; do echo garbage; done", limits);
         assert_eq!(finished.end, End::TimedOut);
         assert!(finished.stdout.len() <= TAIL_LEN);
@@ -274,7 +382,7 @@ mod tests {
     #[test]
     fn an_interrupt_ends_the_command() {
         let interrupt = AtomicBool::new(true);
-        let limits = Limits { timeout: None, interrupt: Some(&interrupt) };
+        let limits = Limits { interrupt: Some(&interrupt), ..Limits::default() };
         assert_eq!(finish("sleep 1000", limits).end, End::Interrupted);
     }
 }

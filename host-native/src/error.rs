@@ -85,6 +85,14 @@ pub enum Error {
     /// The user wanted everything to stop.
     #[error("interrupted")]
     Interrupted,
+    /// A search could not go on; what it had found is kept.
+    #[error("{source}; the search is kept: `cascow search --resume {name}` goes on with it")]
+    Kept {
+        /// Its name.
+        name: String,
+        /// What kept it from going on.
+        source: Box<Self>,
+    },
     /// A snapshot could not be written or read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -136,6 +144,7 @@ impl Error {
                 | io::ErrorKind::AlreadyExists => ErrorKind::Usage,
                 _ => ErrorKind::Environment,
             },
+            Self::Kept { source, .. } => source.kind(),
             Self::Unavailable(_) | Self::Interrupted => ErrorKind::Environment,
             Self::NoRepository { .. }
             | Self::NotFound { .. }

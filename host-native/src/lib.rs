@@ -10,6 +10,7 @@
 //! | [`disk`] | the one way by which a repository reaches the machine |
 //! | [`replace`] | results written where the user says, whole or not at all |
 //! | [`codec`] | frames of objects with zstd beside the core's codecs |
+//! | `records` | files of records that only grow |
 //! | [`store`] | objects as files, or together in segments |
 //! | [`repository`] | a store, the history of its snapshots, and their labels |
 //! | [`directory`] | directory trees to states and back |
@@ -31,6 +32,7 @@ pub mod directory;
 pub mod disk;
 pub mod error;
 pub mod patch;
+mod records;
 pub mod replace;
 pub mod repository;
 pub mod search;

@@ -5,6 +5,7 @@ pub mod aged_disk;
 pub mod ledger;
 pub mod program;
 pub mod sandbox;
+pub mod searches;
 pub mod simulated;
 pub mod store_conformance;
 pub mod workspace_conformance;

@@ -9,66 +9,10 @@ use std::thread;
 
 use cascow_tests::program::{Answer, program};
 use cascow_tests::sandbox::{Sandbox, text};
+use cascow_tests::searches::{
+    ACTIONS, ENDLESS, has_no_leftovers, is_scored_once, score, search, workspace,
+};
 use serde_json::{Value, json};
-
-/// A workspace with three defects, in files of their own, and six actions: three repairs, and three that fail, harm or do nothing.
-const ACTIONS: &str = r#"
-[[action]]
-name = "mend a"
-run = "echo good > a"
-[[action]]
-name = "mend b"
-run = "echo good > b"
-prior = 0.5
-[[action]]
-name = "mend c"
-run = "test -e c && echo good > c"
-[[action]]
-name = "fail"
-run = "echo good > a; exit 1"
-[[action]]
-name = "harm"
-run = "rm -f c"
-[[action]]
-name = "nothing"
-run = "true"
-once = false
-"#;
-
-/// An action that leads to ever new states.
-const ENDLESS: &str = "[[action]]\nname = 'more'\nrun = 'echo x >> a'\nonce = false\n";
-
-fn workspace() -> Sandbox {
-    let sandbox = Sandbox::new();
-    for name in ["a", "b", "c"] {
-        sandbox.write(&format!("w/{name}"), "bad\n");
-    }
-    sandbox.write("actions.toml", ACTIONS);
-    sandbox.write(
-        "score.sh",
-        "n=0; for f in a b c; do grep -q good $f 2>/dev/null && n=$((n + 1)); done
-        case $n in 3) s=1.0;; *) s=0.$((n * 3));; esac
-        echo noise; echo \"{\\\"score\\\": $s, \\\"feedback\\\": \\\"$n of 3\\\"}\"\n",
-    );
-    sandbox
-}
-
-/// The arguments of a search over the workspace, with a score command.
-fn search<'a>(score: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments =
-        vec!["search", "--workspace", "w", "--actions", "actions.toml", "--score", score];
-    arguments.extend(more);
-    arguments
-}
-
-fn score(sandbox: &Sandbox) -> String {
-    format!("sh {}", sandbox.path("score.sh").display())
-}
-
-#[track_caller]
-fn has_no_leftovers(sandbox: &Sandbox) {
-    assert_eq!(fs::read_dir(sandbox.path(".cascow/work")).unwrap().count(), 0);
-}
 
 #[test]
 fn a_search_finds_the_combination_and_leaves_the_workspace_alone() {
@@ -176,21 +120,6 @@ fn events_on_standard_output_are_one_document_a_line_and_the_answer_the_last() {
     let found = steps.iter().find(|event| event["score"] == 1.0).unwrap();
     assert_eq!(found["feedback"], "3 of 3");
     is_scored_once(events, answer);
-}
-
-/// No root is new twice, and the figures say so too.
-#[track_caller]
-fn is_scored_once(events: &[Value], answer: &Value) {
-    let mut met: HashSet<String> = HashSet::from([text(&events[0]["root"])]);
-    for event in events.iter().filter(|event| event["outcome"] == "new") {
-        assert!(met.insert(text(&event["root"])), "{event} was scored before");
-    }
-    for event in events.iter().filter(|event| event["outcome"] == "transposition") {
-        assert!(met.contains(&text(&event["root"])), "{event} was not met before");
-    }
-    let count = |field: &str| answer[field].as_u64().unwrap();
-    assert_eq!(met.len() as u64, count("unique_states"));
-    assert_eq!(count("evaluations") - count("score_cache_hits"), count("unique_states"));
 }
 
 #[test]

@@ -315,6 +315,12 @@ impl<S: Packed> Search<S> {
         self.shared.graph.is_tight() || self.is_over_limit()
     }
 
+    /// Sets how many bytes the graph may take from now on: for a caller whose states share one budget with it. Nothing is
+    /// forgotten before [`make_room`](Self::make_room).
+    pub fn set_byte_limit(&mut self, limit: Option<u64>) {
+        self.shared.settings.byte_limit = limit;
+    }
+
     fn is_over_limit(&self) -> bool {
         self.shared.settings.byte_limit.is_some_and(|limit| self.bytes() > limit)
     }

@@ -75,7 +75,16 @@ pub(crate) enum Command {
     /// Verify a proof; needs no repository
     Verify(Verify),
     /// Search for the best combination of actions on a workspace
-    Search(Search),
+    #[command(long_about = "Search for the best combination of actions on a workspace.\n\n\
+        A state is a directory tree, and an action a command that is given to sh -c in a private fork of it. The score command runs in \
+        a fork too: its last line is a number from 0 to 1 or {\"score\": N, \"terminal\": BOOL, \"feedback\": TEXT}; otherwise exit \
+        code 0 scores 1 and any other 0. What a score command has said of a state, it is not asked again in this repository.\n\n\
+        Actions come from a file of [[action]] tables with name, run, prior (1) and once (true), or from a command, --act. It runs in \
+        a fork of each state, is given {node, depth, root, diff, actions, feedback, score, siblings} as JSON on standard input, and \
+        prints proposals, one {\"name\": TEXT, \"run\": TEXT, \"prior\": N} a line; the first 64 of a state are taken.\n\n\
+        Every step is kept as it is done. Ctrl-C stops a search cleanly, and --resume goes on with one however it was stopped. A \
+        search that was given a --name stays until it is forgotten; the others go with `cascow gc` after its time of grace.")]
+    Search(Box<Search>),
     /// Search a position of a board game
     #[command(long_about = "Search a position of a board game.\n\n\
         The search plays on at random from one position after the other and proves what it can. Values are from 0, lost, to 1, \
@@ -334,42 +343,64 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("kept").args(["resume", "list", "forget"])))]
 pub(crate) struct Search {
     /// The directory to search from; it is read, never written
-    #[arg(long, value_name = "DIR")]
-    pub(crate) workspace: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "kept", conflicts_with = "kept")]
+    pub(crate) workspace: Option<PathBuf>,
     /// The candidate actions, a TOML file with a table for each
-    #[arg(long, value_name = "FILE")]
-    pub(crate) actions: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["kept", "act"], conflicts_with_all = ["kept", "act"])]
+    pub(crate) actions: Option<PathBuf>,
+    /// A command that proposes actions for each state: JSON on standard input, a proposal a line on standard output
+    #[arg(long, value_name = "CMD", conflicts_with = "kept")]
+    pub(crate) act: Option<String>,
     /// The command that scores a state, given to sh -c in a private fork
-    #[arg(long, value_name = "CMD")]
-    pub(crate) score: String,
+    #[arg(long, value_name = "CMD", required_unless_present = "kept", conflicts_with = "kept")]
+    pub(crate) score: Option<String>,
     #[command(flatten)]
     pub(crate) limits: SearchLimits,
+    /// Memory for the graph and its states, as 500M; beyond, what was visited least is forgotten
+    #[arg(long, value_name = "N", value_parser = bytes)]
+    pub(crate) bytes: Option<u64>,
     /// Stop at a state with this score; the exit code is 1 if none reaches it
     #[arg(long, value_name = "SCORE", value_parser = score)]
     pub(crate) target: Option<f64>,
-    /// How forks are made: auto, overlay or copy
-    #[arg(long, default_value = "auto", value_name = "HOW")]
-    pub(crate) materialize: Materialize,
-    /// End any one action or score command after so many seconds
-    #[arg(long, value_name = "SECS", default_value = "60", value_parser = seconds)]
-    pub(crate) timeout: std::time::Duration,
-    /// Score each state so often and take the mean
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) repeat: u32,
+    /// How forks are made: auto, overlay or copy [default: auto]
+    #[arg(long, value_name = "HOW", conflicts_with = "kept")]
+    pub(crate) materialize: Option<Materialize>,
+    /// End any one action or score command after so many seconds [default: 60]
+    #[arg(long, value_name = "SECS", value_parser = seconds, conflicts_with = "kept")]
+    pub(crate) timeout: Option<std::time::Duration>,
+    /// Score each state so often and take the mean [default: 1]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "kept")]
+    pub(crate) repeat: Option<u32>,
+    /// Score anew what earlier searches have scored with the same command
+    #[arg(long, conflicts_with = "kept")]
+    pub(crate) rescore: bool,
     /// Write events.jsonl, best.patch, best.proof and report.html there
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "forget"])]
     pub(crate) out: Option<PathBuf>,
     /// Write what happens there as it happens, one JSON object a line; - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "forget"])]
     pub(crate) events: Option<PathBuf>,
+    /// What the search is kept as, for --resume [default: the next search-1, search-2, ...]
+    #[arg(long, value_name = "N", conflicts_with = "kept")]
+    pub(crate) name: Option<Label>,
+    /// Go on with a kept search; limits given now are its limits from now on
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resume: Option<Label>,
+    /// List the searches that are kept
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Remove a kept search; what it found stays as snapshots
+    #[arg(long, value_name = "NAME")]
+    pub(crate) forget: Option<Label>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SearchLimits {
-    /// Stop after so many evaluations [default: 1000 if there is no --time]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Stop after so many evaluations, those before it was resumed included [default: 1000 if there is no --time]
+    #[arg(long, value_name = "N", value_parser = evaluations)]
     pub(crate) evaluations: Option<u64>,
     /// Stop after so many seconds
     #[arg(long, value_name = "SECS", value_parser = seconds)]
@@ -377,9 +408,12 @@ pub(crate) struct SearchLimits {
     /// Longest combination of actions
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<u32>,
-    /// The order in which equals are tried
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
+    /// The order in which equals are tried [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many commands run at a time [default: 1]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(crate) workers: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -492,6 +526,40 @@ pub(crate) struct Import {
     /// Name the snapshot, if the bundle was made of one
     #[arg(long, value_name = "L")]
     pub(crate) label: Option<Label>,
+}
+
+fn evaluations(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("a search of 0 evaluations has nothing to say; allow at least 1".to_owned()),
+        parsed => parsed.map_err(|_| "not a number".to_owned()),
+    }
+}
+
+fn workers(text: &str) -> Result<u32, String> {
+    let most = cascow_native::search::MOST_WORKERS;
+    match text.parse() {
+        Ok(0) => Err("a search needs at least 1 worker".to_owned()),
+        Ok(count) if count > most => Err(format!("a search has at most {most} workers")),
+        parsed => parsed.map_err(|_| "not a number".to_owned()),
+    }
+}
+
+/// A number of bytes, with K, M or G for powers of 1024.
+fn bytes(text: &str) -> Result<u64, String> {
+    let upper = text.to_ascii_uppercase();
+    let (digits, shift) = match upper.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "not a number of bytes; write 500M or 2G".to_owned())?;
+    match number.checked_mul(1 << shift) {
+        Some(0) => Err("a search cannot be kept in 0 bytes; allow more".to_owned()),
+        Some(bytes) => Ok(bytes),
+        None => Err("more bytes than there are numbers".to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

@@ -10,12 +10,13 @@ use cascow_native::Error;
 use cascow_native::repository::Repository;
 use cascow_native::search::{Outcome, Plan, Report, Stopped, Summary, read_actions};
 use cascow_native::store::StoreKind;
-use cascow_native::workspace::Materialize;
 
 use super::args::Demo;
 use super::output::Output;
-use super::search::{Sinks, budget, json_answer, observe_search, stopped_in_words, write_results};
-use super::{Answer, bundled, interrupt_flag};
+use super::search::{
+    Begin, Sinks, budget, json_answer, observe_search, stopped_in_words, write_results,
+};
+use super::{Answer, bundled};
 
 /// How long any command of the example may take: a repair or a test run takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -26,32 +27,29 @@ pub(super) fn demo(args: &Demo, output: &Output) -> Result<Answer, Error> {
     bundled::write(&workspace, &actions)?;
     let repository = Repository::init(&dir, HashKind::Sha256, StoreKind::default())?;
     let candidates = read_actions(&actions)?;
-    output.message(&format!(
-        "A small program that prints invoices is broken in ten places, and there are {} candidate repairs:\n\
-         right, wrong, useless and contradictory ones. The search tries them in private forks of the program,\n\
-         scores each state by the program's own tests, and jumps back.\n",
-        candidates.len()
-    ));
+    let number = candidates.len();
+    let default = Plan::new(&workspace, bundled::SCORE_COMMAND);
     let plan = Plan {
-        workspace: &workspace,
-        results: None,
-        actions: &candidates,
-        score_command: bundled::SCORE_COMMAND,
-        repeat: 1,
+        actions: candidates,
         timeout: TIMEOUT,
         depth: args.limits.depth,
-        seed: args.limits.seed,
-        materialize: Materialize::Auto,
+        seed: args.limits.seed.unwrap_or(default.seed),
+        workers: args.limits.workers.unwrap_or(default.workers),
         budget: budget(&args.limits, None),
+        ..default
     };
+    output.message(&format!(
+        "A small program that prints invoices is broken in ten places, and there are {number} candidate repairs:\n\
+         right, wrong, useless and contradictory ones. The search tries them in private forks of the program,\n\
+         scores each state by the program's own tests, and jumps back.\n"
+    ));
     let mut sinks = Sinks::open(Some(&dir), None)?;
-    let outcome = observe_search(&repository, &plan, output, &*interrupt_flag()?, &mut |event| {
-        sinks.write(event)
-    })?;
+    let begin = Begin::New(Box::new(plan));
+    let outcome = observe_search(&repository, begin, output, &mut |event| sinks.write(event))?;
     sinks.finish()?;
     write_results(&dir, &repository, &outcome)?;
     verify(&dir, &outcome)?;
-    output.answer(&json_answer(&outcome.report, outcome.stopped), || describe(&outcome, &dir))?;
+    output.answer(&json_answer(&outcome), || describe(&outcome, &dir))?;
     Ok((outcome.stopped == Stopped::Target).into())
 }
 

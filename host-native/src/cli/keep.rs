@@ -135,6 +135,11 @@ fn json_answer(checked: &Checked) -> Value {
             json!({ "snapshot": snapshot.to_string(), "what": fault.to_string() })
         })
         .collect();
+    let searches: Vec<Value> = checked
+        .searches
+        .iter()
+        .map(|(name, what)| json!({ "search": name.to_string(), "what": what }))
+        .collect();
     json!({
         "objects": checked.objects,
         "snapshots": checked.snapshots,
@@ -142,6 +147,7 @@ fn json_answer(checked: &Checked) -> Value {
         "damaged": damaged,
         "labels": labels,
         "malformed": malformed,
+        "searches": searches,
         "history_torn_bytes": checked.torn_bytes,
     })
 }
@@ -170,6 +176,9 @@ fn describe(checked: &Checked, repair: bool) -> String {
     }
     for (snapshot, fault) in &checked.malformed {
         line(format!("snapshot {snapshot}: {fault}"));
+    }
+    for (name, what) in &checked.searches {
+        line(format!("search {name}: {what}"));
     }
     if checked.torn_bytes > 0 {
         let end = if repair { "; cut off" } else { ", which nothing refers to" };

@@ -23,6 +23,7 @@ mod proof;
 mod run;
 mod save;
 mod search;
+mod told;
 
 use std::env;
 use std::ffi::OsString;

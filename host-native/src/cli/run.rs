@@ -44,7 +44,7 @@ pub(super) fn run(args: &Run, repository: &Repository, output: &Output) -> Resul
         // Standard output is the answer's alone.
         command.stdout(process::Stdio::from(std::io::stderr()));
     }
-    let limits = Limits { timeout: args.timeout, interrupt: Some(&interrupt) };
+    let limits = Limits { timeout: args.timeout, interrupt: Some(&interrupt), ..Limits::default() };
     let exit = match command::run(command, limits)?.end {
         End::Exited(code) => code,
         End::Killed(signal) => 128 + signal, // as shells say it

@@ -4,18 +4,20 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use cascow_core::store::ObjectStore;
 use cascow_native::Error;
 use cascow_native::patch::patch;
 use cascow_native::replace::replace;
-use cascow_native::repository::Repository;
-use cascow_native::search::{self, Budget, Event, Figures, Outcome, Plan, Report, Stopped};
+use cascow_native::repository::{KeptSearch, Label, Repository};
+use cascow_native::search::{
+    self, Budget, Changes, Event, Figures, Outcome, Plan, Report, Stopped,
+};
 use serde_json::{Value, json};
 
 use super::args::{Search, SearchLimits};
 use super::output::{Output, short};
+use super::told::Told;
 use super::{Answer, interrupt_flag, mount};
 
 /// How many evaluations a search without any other limit makes.
@@ -29,24 +31,25 @@ pub(super) fn search(
     repository: &Repository,
     output: &Output,
 ) -> Result<Answer, Error> {
-    let actions = search::read_actions(&args.actions)?;
-    mount::sweep(repository, output);
-    let plan = Plan {
-        workspace: &args.workspace,
-        results: args.out.as_deref(),
-        actions: &actions,
-        score_command: &args.score,
-        repeat: args.repeat,
-        timeout: args.timeout,
-        depth: args.limits.depth,
-        seed: args.limits.seed,
-        materialize: args.materialize,
-        budget: budget(&args.limits, args.target),
+    if args.list {
+        return list(repository, output);
+    }
+    if let Some(name) = &args.forget {
+        repository.forget_search(name)?;
+        let answer = json!({ "search": name.to_string(), "forgotten": true });
+        output.answer(&answer, || format!("the search \"{name}\" is forgotten"))?;
+        return Ok(Answer::Yes);
+    }
+    let begin = match &args.resume {
+        Some(name) => Begin::Again(name, changes(args)?),
+        None => Begin::New(Box::new(plan(args)?)),
     };
-    fs::read_dir(&args.workspace).map_err(Error::io("read", &args.workspace))?;
+    mount::sweep(repository, output);
     if let Some(dir) = &args.out {
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        if is_same(dir, &args.workspace)? {
+        if let Some(workspace) = &args.workspace
+            && is_same(dir, workspace)?
+        {
             return Err(Error::Misuse(
                 "the workspace is only read; give --out another directory".to_owned(),
             ));
@@ -55,7 +58,7 @@ pub(super) fn search(
     let events_to_stdout = args.events.as_deref() == Some(Path::new("-"));
     let mut sinks =
         Sinks::open(args.out.as_deref(), args.events.as_deref().filter(|_| !events_to_stdout))?;
-    let outcome = observe_search(repository, &plan, output, &*interrupt_flag()?, &mut |event| {
+    let outcome = observe_search(repository, begin, output, &mut |event| {
         sinks.write(event)?;
         if events_to_stdout { output.json_line(event) } else { Ok(()) }
     })?;
@@ -63,15 +66,83 @@ pub(super) fn search(
     if let Some(dir) = &args.out {
         write_results(dir, repository, &outcome)?;
     }
-    let answer = json_answer(&outcome.report, outcome.stopped);
+    let answer = json_answer(&outcome);
     // Events have standard output to themselves, one document a line; the answer is the last of them.
     if events_to_stdout || output.json {
         output.json_line(&answer)?;
     } else {
         output.bytes(describe(&outcome, args.out.as_deref()).as_bytes())?;
     }
-    let reached = outcome.report.best.score >= args.target.unwrap_or(0.0);
-    Ok(reached.into())
+    // Where none was asked for, there is nothing to miss.
+    Ok((outcome.report.best.score >= args.target.unwrap_or(0.0)).into())
+}
+
+fn plan(args: &Search) -> Result<Plan, Error> {
+    // The reader of the command line has seen to it that they are there.
+    let (Some(workspace), Some(score)) = (&args.workspace, &args.score) else {
+        return Err(Error::Misuse("a search needs --workspace and --score".to_owned()));
+    };
+    let limits = &args.limits;
+    let default = Plan::new(workspace, score);
+    let plan = Plan {
+        results: args.out.clone(),
+        actions: match &args.actions {
+            Some(actions) => search::read_actions(actions)?,
+            None => Vec::new(),
+        },
+        proposer: args.act.clone(),
+        repeat: args.repeat.unwrap_or(default.repeat),
+        timeout: args.timeout.unwrap_or(default.timeout),
+        depth: limits.depth,
+        seed: limits.seed.unwrap_or(default.seed),
+        materialize: args.materialize.unwrap_or_default(),
+        workers: limits.workers.unwrap_or(default.workers),
+        name: args.name.clone(),
+        reuse_scores: !args.rescore,
+        budget: Budget { bytes: args.bytes, ..budget(limits, args.target) },
+        ..default
+    };
+    fs::read_dir(workspace).map_err(Error::io("read", workspace))?;
+    Ok(plan)
+}
+
+fn changes(args: &Search) -> Result<Changes, Error> {
+    let SearchLimits { evaluations, time, workers, depth, seed } = args.limits;
+    if depth.is_some() || seed.is_some() {
+        return Err(Error::Misuse("a search that goes on keeps its --depth and --seed".to_owned()));
+    }
+    Ok(Changes {
+        results: args.out.clone(),
+        workers,
+        evaluations,
+        time,
+        bytes: args.bytes,
+        target: args.target,
+    })
+}
+
+fn list(repository: &Repository, output: &Output) -> Result<Answer, Error> {
+    let searches = repository.searches()?;
+    let json = |search: &KeptSearch| {
+        json!({
+            "search": search.name.to_string(),
+            "running": search.is_running,
+            "modified": search.modified,
+            "problem": search.problem,
+        })
+    };
+    output.answer(&searches.iter().map(json).collect::<Value>(), || {
+        let line = |search: &KeptSearch| {
+            let about = match &search.problem {
+                Some(problem) => problem.clone(),
+                None if search.is_running => "running".to_owned(),
+                None => String::new(),
+            };
+            format!("{}  {about}", search.name).trim_end().to_owned()
+        };
+        searches.iter().map(line).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Answer::Yes)
 }
 
 fn is_same(a: &Path, b: &Path) -> Result<bool, Error> {
@@ -84,35 +155,37 @@ pub(super) fn budget(limits: &SearchLimits, target: Option<f64>) -> Budget {
     Budget {
         evaluations: limits.evaluations.or(default),
         time: limits.time,
+        bytes: None,
         target: target.unwrap_or(PERFECT),
     }
+}
+
+/// What there is to begin with.
+pub(super) enum Begin<'a> {
+    New(Box<Plan>),
+    Again(&'a Label, Changes),
 }
 
 /// Searches, with a line of figures on a terminal.
 pub(super) fn observe_search(
     repository: &Repository,
-    plan: &Plan<'_>,
+    begin: Begin<'_>,
     output: &Output,
-    interrupt: &AtomicBool,
-    observe: &mut dyn FnMut(&Event<'_>) -> Result<(), Error>,
+    observe: &mut (dyn FnMut(&Event<'_>) -> Result<(), Error> + Send),
 ) -> Result<Outcome, Error> {
-    let bar = output.figure_bar("searching");
-    let outcome = search::search(repository, plan, interrupt, &mut |event| {
-        if let Event::Start { score: 0.0, feedback: Some(feedback), .. } = event {
-            output.message(&format!("the workspace as it is scores 0: {feedback}"));
-        }
-        if let Event::Start { obstacle: Some(obstacle), .. } = event {
-            output.message(&format!("workspaces are written out whole: {obstacle}"));
-        }
-        if let Event::Step { step, evaluations, best, .. } = event {
-            bar.set_message(format!(
-                "best {best:.4}, {evaluations} evaluations, {step} actions tried"
-            ));
-            bar.tick();
-        }
+    let mut told = Told::new(output);
+    let interrupt = interrupt_flag()?;
+    let mut tell = |event: &Event<'_>| {
+        told.tell(event);
         observe(event)
-    });
-    bar.finish_and_clear();
+    };
+    let outcome = match begin {
+        Begin::New(plan) => search::search(repository, &plan, &interrupt, &mut tell),
+        Begin::Again(name, changes) => {
+            search::resume(repository, name, changes, &interrupt, &mut tell)
+        }
+    };
+    told.bar.finish_and_clear();
     outcome
 }
 
@@ -173,12 +246,14 @@ pub(super) fn write_results(
 }
 
 /// The fields that scripts rely on, and what else there is.
-pub(super) fn json_answer(report: &Report, stopped: Stopped) -> Value {
+pub(super) fn json_answer(outcome: &Outcome) -> Value {
+    let Outcome { name, report, stopped, .. } = outcome;
     let mut answer = serde_json::to_value(&report.figures).unwrap_or_default();
     answer["best"] = serde_json::to_value(&report.best).unwrap_or_default();
     answer["base"] = serde_json::to_value(&report.base).unwrap_or_default();
-    answer["workers"] = json!(1);
-    answer["resumed"] = json!(false);
+    answer["search"] = json!(name.to_string());
+    answer["workers"] = json!(report.workers);
+    answer["resumed"] = json!(report.resumed);
     answer["stopped"] = json!(stopped.name());
     answer
 }
@@ -196,11 +271,20 @@ pub(super) fn describe(outcome: &Outcome, out: Option<&Path>) -> String {
     for action in &best.actions {
         text.push_str(&format!("  + {action}\n"));
     }
+    for (count, what) in [
+        (figures.lost_states as u64, "states were lost, with what lay beyond them"),
+        (figures.forgotten, "states were forgotten, to stay within --bytes"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("{count} {what}\n"));
+        }
+    }
     text.push_str(&format!(
         "{evaluations} evaluations, {unique_states} unique states, {transpositions} transpositions, {:.1} s\n",
         figures.elapsed_secs
     ));
     text.push_str(&format!("snapshot {}  root {}\n", short(&best.snapshot), best.root));
+    text.push_str(&format!("kept as \"{0}\": cascow search --resume {0}\n", outcome.name));
     if let Some(dir) = out {
         text.push_str(&format!("see {}\n", dir.join("report.html").display()));
     }

@@ -6,8 +6,8 @@
 //! 1. Under `gc.lock` there is one collector at a time.
 //! 2. The [leases](super::lease) of living processes are listed: when the oldest began, and what they rely on. Only what was put
 //!    before that, and before the time of grace, may go. Then the [mounts](super::mounts) are: what they show is relied on too.
-//! 3. Labels and history are read. What labels name, what is relied on, and every snapshot that was put within the time of
-//!    grace are kept, with all that they come from and all that they refer to.
+//! 3. Labels, [searches](super::searches) and history are read. What labels name, what is relied on, every snapshot that was put
+//!    within the time of grace, and what searches began with and met, are kept, with all that they come from and refer to.
 //! 4. That is marked, without any lock.
 //! 5. Under the repository's lock all of it is looked at again, what came since is marked too, and the history is written
 //!    without the other snapshots: nobody can name or rely on one of them from here on.
@@ -21,6 +21,7 @@
 //! when it removes, lets it be. That asks of clocks only that they are not further apart than the time of grace.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use cascow_core::hash::ContentHash;
 use cascow_core::reach::{Fault, Reach, Visitor};
@@ -140,6 +141,8 @@ struct Roots {
     leases: Leases,
     history: Vec<ContentHash>,
     labelled: Vec<ContentHash>,
+    /// Where they are.
+    searches: Vec<PathBuf>,
 }
 
 impl Repository {
@@ -164,7 +167,7 @@ impl Repository {
         let cutoff = lease::clock(&*self.disk, &path)?.saturating_sub(how.grace_secs);
         let roots = {
             let _lock = self.lock()?;
-            self.roots(!how.dry_run)?
+            self.roots(cutoff, how.dry_run)?
         };
         let mut before = roots.leases.since.map_or(cutoff, |since| since.min(cutoff));
         let marking = Marking {
@@ -180,6 +183,9 @@ impl Repository {
         for root in self.kept_by(&roots, before)? {
             self.mark(&mut reach, &mut kept, root)?;
         }
+        for search in &roots.searches {
+            self.walk_search(search, &mut reach)?;
+        }
         // Before anybody has to wait.
         reach.visitor().settle()?;
 
@@ -187,7 +193,7 @@ impl Repository {
         let mut rounds = 0;
         let (snapshots_kept, snapshots_removed) = loop {
             let lock = self.lock()?;
-            let roots = self.roots(!how.dry_run)?;
+            let roots = self.roots(cutoff, how.dry_run)?;
             // A process whose clock is behind may have begun since.
             before = roots.leases.since.map_or(before, |since| since.min(before));
             let mut new = self.kept_by(&roots, before)?;
@@ -203,6 +209,10 @@ impl Repository {
             }
             for root in new {
                 self.mark(&mut reach, &mut kept, root)?;
+            }
+            // Again, since they may have gone on or begun: what was walked is passed over.
+            for search in &roots.searches {
+                self.walk_search(search, &mut reach)?;
             }
             reach.visitor().settle()?;
             if let Some(fault) = &reach.visitor().blocked {
@@ -233,15 +243,20 @@ impl Repository {
     }
 
     /// What keeps snapshots. The caller holds the repository's lock.
-    fn roots(&self, remove_dead: bool) -> Result<Roots, Error> {
-        let mut leases = lease::list(&*self.disk, &self.leases_dir(), remove_dead)?;
+    fn roots(&self, cutoff: u64, dry_run: bool) -> Result<Roots, Error> {
+        let mut leases = lease::list(&*self.disk, &self.leases_dir(), !dry_run)?;
         // After the leases: who mounts relies on the snapshot by a lease until its record is there.
         let mounts = mounts::records(&*self.disk, &self.mounts_dir())?;
         leases.pins.extend(mounts.into_iter().map(|mount| mount.snapshot));
+        let mut searches = Vec::new();
+        for (dir, base) in self.live_searches(cutoff, dry_run)? {
+            leases.pins.push(base);
+            searches.push(dir);
+        }
         let history = self.snapshots()?;
         // One that cannot be read may name anything.
         let labelled = self.labels()?.into_iter().map(|(_, snapshot)| snapshot).collect();
-        Ok(Roots { leases, history, labelled })
+        Ok(Roots { leases, history, labelled, searches })
     }
 
     /// The snapshots that are kept for their own sake, not for those that come from them.

@@ -99,6 +99,8 @@ pub struct Checked {
     pub labels: Vec<DamagedLabel>,
     /// Snapshots whose objects are whole but make no sense, and why: not damage of the disk, but of what wrote them.
     pub malformed: Vec<(ContentHash, Fault)>,
+    /// Searches that cannot be resumed, and why.
+    pub searches: Vec<(Label, String)>,
     /// Bytes at the end of the history that a crash left, and nothing refers to.
     pub torn_bytes: u64,
 }
@@ -114,6 +116,7 @@ impl Checked {
         self.damaged.iter().all(is_object_mended)
             && self.labels.iter().all(|label| label.mended.is_some())
             && self.malformed.is_empty()
+            && self.searches.is_empty()
     }
 }
 
@@ -239,6 +242,20 @@ impl Repository {
                 // What a snapshot comes from is kept with it, in the history or not.
                 snapshots.extend(parent.filter(|parent| known.insert(*parent)));
                 at += 1;
+            }
+            checked.searches.clear();
+            reach.visitor().snapshot = None;
+            for search in self.kept_searches()? {
+                let dir = search.name.path(&self.searches_dir());
+                match search.problem {
+                    Some(problem) => checked.searches.push((search.name, problem)),
+                    None => match self.walk_search(&dir, &mut reach) {
+                        Err(Error::Damaged(problem)) => {
+                            checked.searches.push((search.name, problem));
+                        }
+                        walked => walked?,
+                    },
+                }
             }
             let looking = reach.into_visitor();
             checked.malformed = looking.malformed;

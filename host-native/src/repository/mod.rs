@@ -11,6 +11,8 @@
 //! | `mounts/` | mounts that outlive the process that made them, a directory each |
 //! | `layers/` | states written out for workspaces to stand on: a cache |
 //! | `leases/` | what running processes rely on, and since when |
+//! | `searches/` | searches that can be resumed, a directory each |
+//! | `scores/` | what score commands said of states, a file for each command |
 //! | `quarantine/` | what `fsck --repair` found damaged beyond repair |
 //! | `lock` | held while history, labels or leases change |
 //! | `gc.lock` | held by the one collector |
@@ -26,6 +28,7 @@ mod history;
 mod labels;
 mod lease;
 pub(crate) mod mounts;
+pub(crate) mod searches;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -47,6 +50,7 @@ pub use bundle::Imported;
 pub use collect::{Collect, CollectProgress, Collected, GRACE_SECS};
 pub use fsck::{Checked, DamagedLabel, DamagedObject, Fsck, FsckProgress, Mended};
 pub use labels::Label;
+pub use searches::KeptSearch;
 
 /// Entries of a state whose root is worth a thread of its own: to start one takes as long as the hashes of a few hundred.
 const WORTH_A_THREAD: usize = 2048;

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::Error;
@@ -16,7 +16,7 @@ use crate::Error;
 const MAX_LEN: u64 = 16 << 20;
 
 /// A candidate action.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// What people call it; unique.
     pub name: String,

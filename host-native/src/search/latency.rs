@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! How long something took, time after time.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 /// Measured times.
@@ -23,9 +21,19 @@ pub struct Summary {
 }
 
 impl Latencies {
-    /// Adds one.
-    pub fn push(&mut self, took: Duration) {
-        self.micros.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    /// Adds one, in microseconds.
+    pub fn push(&mut self, micros: u64) {
+        self.micros.push(micros);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.micros.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.micros.is_empty()
     }
 
     /// The nearest-rank percentiles. O(n log n).
@@ -48,7 +56,7 @@ mod tests {
     fn percentiles_are_of_the_nearest_rank() {
         let mut latencies = Latencies::default();
         assert_eq!(latencies.summary(), Summary { p50: 0, p95: 0, count: 0 });
-        (1..=20).rev().for_each(|n| latencies.push(Duration::from_micros(n)));
+        (1..=20).rev().for_each(|n| latencies.push(n));
         assert_eq!(latencies.summary(), Summary { p50: 10, p95: 19, count: 20 });
     }
 }

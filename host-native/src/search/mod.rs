@@ -6,14 +6,21 @@
 //! same tree reached in another order is the same state, and no state is scored twice.
 
 mod actions;
+mod crew;
 mod events;
-mod game;
 mod graph;
+mod journal;
 mod latency;
 mod plan;
+mod proposer;
 mod report;
+mod request;
 mod run;
 mod score;
+mod scorebook;
+mod session;
+mod states;
+mod table;
 
 pub use actions::{Action, read_actions};
 pub use events::Event;
@@ -22,7 +29,7 @@ pub use graph::{
     PathChange, Since,
 };
 pub use latency::{Latencies, Summary};
-pub use plan::{Budget, Kept, Plan, Stopped};
+pub use plan::{Budget, Changes, Kept, MOST_WORKERS, Plan, Stopped};
 pub use report::{BaseReport, BestReport, Figures, Report, html};
-pub use run::{Outcome, search};
+pub use run::{Outcome, resume, search};
 pub use score::Score;

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT
 //! What a search found, as a document: for `--json`, and as one HTML file that needs no network.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cascow_core::search::{EdgeId, Node, NodeId, Search};
-use cascow_core::snapshot::{Change, SnapshotId, SnapshotTree, Value};
+use cascow_core::search::{EdgeId, Node, NodeId};
 use cascow_core::store::ObjectStore;
 use serde::Serialize;
 
 use super::Summary;
-use super::game::{Arrival, Handle, WorkspaceGame};
 use super::graph::{
     Differences, EdgeOutcome, FirstWay, Graph, GraphEdge, GraphNode, PageGraph, PathChange, Since,
 };
 use super::plan::{Kept, Plan, Stopped};
+use super::session::{Arrival, Session};
+use super::states::{Difference, Handle, StateId, States};
 use crate::Error;
-use crate::patch::{patch, patch_values};
+use crate::error::ErrorKind;
+use crate::patch::patch_values;
 use crate::repository::Repository;
 use crate::workspace::Materializer;
 
@@ -74,6 +76,14 @@ pub struct Figures {
     pub without_effect: u64,
     /// Actions that failed.
     pub failed_actions: u64,
+    /// States that could be read no more and not be made again.
+    pub lost_states: usize,
+    /// States that were forgotten, to stay within the bytes that were allowed.
+    pub forgotten: u64,
+    /// Proposals beyond those of which any were taken at one state.
+    pub proposals_left_out: u64,
+    /// Lines of proposers that were no proposals.
+    pub bad_proposals: u64,
     /// How long it took, in seconds.
     pub elapsed_secs: f64,
     /// Making a private directory of a state, in microseconds.
@@ -114,26 +124,28 @@ pub struct BestReport {
 
 /// What a report needs to know of the search besides its graph.
 pub(super) struct Context<'a> {
-    pub(super) plan: &'a Plan<'a>,
+    pub(super) plan: &'a Plan,
     pub(super) materializer: Materializer,
     pub(super) stopped: Stopped,
     pub(super) elapsed: Duration,
+    pub(super) resumed: bool,
+    /// What changed from the base to the best state.
+    pub(super) patch: Vec<u8>,
 }
 
 impl Report {
     pub(super) fn new(
-        context: &Context<'_>,
+        context: Context<'_>,
         repository: &Repository,
-        search: &Search<Handle>,
-        game: &WorkspaceGame<'_>,
-        arrivals: &[(EdgeId, Arrival)],
+        session: &mut Session,
         (base, best): (&Kept, &Kept),
     ) -> Result<Self, Error> {
-        let Context { plan, materializer, stopped, elapsed } = context;
-        let tally = &game.tally;
-        let path = search.path_to(search.best_node()).unwrap_or_default();
-        let actions = path.iter().map(|edge| action_name(search, plan, *edge).to_owned()).collect();
-        let diff = patch(repository.store(), &base.state, &best.state, |_| true)?;
+        let Context { plan, materializer, stopped, elapsed, resumed, patch } = context;
+        let graph = graph(repository, session)?;
+        let tally = &session.tally;
+        let counts = session.search()?.counts();
+        let base_score = session.states.score(session.states.base());
+        let found = session.best()?;
         Ok(Self {
             cascow: env!("CARGO_PKG_VERSION"),
             title: plan
@@ -143,20 +155,24 @@ impl Report {
                 .to_string_lossy()
                 .into_owned(),
             workspace: plan.workspace.to_string_lossy().into_owned(),
-            score_command: plan.score_command.to_owned(),
+            score_command: plan.score_command.clone(),
             seed: plan.seed,
             target: plan.budget.target,
             stopped: stopped.name(),
             materializer: materializer.name(),
-            workers: 1,
-            resumed: false,
+            workers: plan.workers,
+            resumed,
             figures: Figures {
-                evaluations: evaluations(search),
-                unique_states: game.unique_states(),
+                evaluations: session.evaluations(),
+                unique_states: tally.unique_states,
                 transpositions: tally.transpositions,
-                score_cache_hits: tally.score_cache_hits + search.counts().transpositions,
+                score_cache_hits: tally.score_cache_hits + counts.transpositions,
                 without_effect: tally.without_effect,
                 failed_actions: tally.failed_actions,
+                lost_states: session.states.lost_len(),
+                forgotten: counts.forgotten,
+                proposals_left_out: tally.proposals_left_out,
+                bad_proposals: tally.proposals_bad,
                 elapsed_secs: elapsed.as_secs_f64(),
                 fork_us: tally.fork.summary(),
                 seal_us: tally.seal.summary(),
@@ -165,17 +181,17 @@ impl Report {
             base: BaseReport {
                 root: base.root.to_string(),
                 snapshot: base.snapshot.to_string(),
-                score: game.score(&base.root).map_or(0.0, |score| score.value),
+                score: base_score.map_or(0.0, |score| score.value),
             },
             best: BestReport {
-                node: search.best_node().number(),
+                node: found.number,
                 root: best.root.to_string(),
                 snapshot: best.snapshot.to_string(),
-                score: game.score(&best.root).map_or(0.0, |score| score.value),
-                actions,
-                patch: String::from_utf8_lossy(&diff).into_owned(),
+                score: found.score,
+                actions: session.way_to_best()?,
+                patch: String::from_utf8_lossy(&patch).into_owned(),
             },
-            graph: graph(plan, repository, search, game, arrivals)?,
+            graph,
         })
     }
 }
@@ -191,25 +207,15 @@ pub fn html(report: &Report) -> Result<String, Error> {
     Ok(TEMPLATE.replacen(PLACEHOLDER, &json.replace('<', "\\u003c"), 1))
 }
 
-/// The name of the action that an edge stands for.
-pub(super) fn action_name<'p>(search: &Search<Handle>, plan: &Plan<'p>, edge: EdgeId) -> &'p str {
-    let action = search.edge(edge).and_then(|edge| plan.actions.get(edge.action.0 as usize));
-    action.map_or("", |action| &action.name)
-}
-
 /// The search's graph as plain data, and what a page holds of it.
-fn graph(
-    plan: &Plan<'_>,
-    repository: &Repository,
-    search: &Search<Handle>,
-    game: &WorkspaceGame<'_>,
-    arrivals: &[(EdgeId, Arrival)],
-) -> Result<PageGraph, Error> {
+fn graph(repository: &Repository, session: &mut Session) -> Result<PageGraph, Error> {
+    let search = session.search()?;
+    let arrivals = session.arrivals();
     let nodes: Vec<Node<Handle>> = search.nodes().collect();
     let places: HashMap<NodeId, usize> =
         nodes.iter().enumerate().map(|(place, node)| (node.id, place)).collect();
     let place = |id: NodeId| places.get(&id).copied();
-    let action_of = |id: EdgeId| Some(search.edge(id)?.action.0 as usize);
+    let action_of = |id: EdgeId| usize::try_from(search.edge(id)?.action.0).ok();
 
     // A node reached first through an edge is new there, also if its state was met with other actions used up.
     let mut first_edges: HashMap<NodeId, EdgeId> = HashMap::new();
@@ -234,85 +240,96 @@ fn graph(
                 Arrival::Transposition if !is_first => EdgeOutcome::Transposition,
                 Arrival::New | Arrival::Transposition => EdgeOutcome::New,
                 Arrival::NoEffect => EdgeOutcome::NoEffect,
-                Arrival::Failed => EdgeOutcome::Failed,
+                Arrival::Failed | Arrival::Lost => EdgeOutcome::Failed,
             },
         })
     };
     let node = |node: &Node<Handle>| {
-        let root = game.position(node.state).root;
-        GraphNode {
+        let position = session.states.position(node.state)?;
+        let score = session.states.score(position.state);
+        Ok(GraphNode {
             number: node.id.number(),
-            root: root.to_string(),
+            root: position.root.to_string(),
             depth: node.wide.map_or(0, |wide| wide.depth),
-            score: game.score(&root).map_or(node.evaluation.value, |score| score.value),
+            score: score.map_or(node.evaluation.value, |score| score.value),
             value: node.value,
             visits: node.visits,
-            feedback: game.score(&root).and_then(|score| score.feedback.clone()),
+            feedback: score.and_then(|score| score.feedback.clone()),
             first: first_way(node.id),
-        }
+        })
     };
+    let state = |node: &Node<Handle>| Ok(session.states.position(node.state)?.state);
     let reached = arrivals.iter().filter_map(|(edge, _)| search.edge(*edge)?.child());
+    let root = search.root().id;
     let graph = Graph {
-        actions: plan.actions.iter().map(|action| action.name.clone()).collect(),
-        nodes: nodes.iter().map(node).collect(),
+        actions: session.actions.names().map(str::to_owned).collect(),
+        nodes: nodes.iter().map(node).collect::<Result<_, Error>>()?,
         edges: arrivals.iter().filter_map(edge).collect(),
-        evaluations: std::iter::once(search.root().id).chain(reached).filter_map(place).collect(),
+        evaluations: std::iter::once(root).chain(reached).filter_map(place).collect(),
     };
-    let differences = TreeDifferences {
+    let best = session.best()?.state;
+    let states: Vec<StateId> = nodes.iter().map(state).collect::<Result<_, Error>>()?;
+    // Of the states that are the best one's, the one that was met first; none is left if it was forgotten.
+    let best = states.iter().position(|state| *state == best).or(place(root)).unwrap_or(0);
+    let differences = StateDifferences {
         store: repository.store(),
-        tree: &game.tree,
-        snapshots: nodes.iter().map(|node| game.position(node.state).snapshot).collect(),
+        known: RefCell::new(&mut session.states),
+        states,
         graph: &graph,
     };
-    PageGraph::new(&graph, place(search.best_node()).unwrap_or(0), &differences)
+    PageGraph::new(&graph, best, &differences)
 }
 
-/// How states differ that stand in a tree of snapshots.
-struct TreeDifferences<'a, S> {
+/// How the states of a search differ.
+struct StateDifferences<'a, S> {
     store: &'a S,
-    tree: &'a SnapshotTree,
+    known: RefCell<&'a mut States>,
     /// Of each node.
-    snapshots: Vec<SnapshotId>,
+    states: Vec<StateId>,
     graph: &'a Graph,
 }
 
-impl<S> TreeDifferences<'_, S> {
-    /// The snapshot that a node is compared with, and its own.
-    fn sides(&self, node: usize, since: Since) -> [SnapshotId; 2] {
+impl<S> StateDifferences<'_, S> {
+    /// The state that a node is compared with, and its own.
+    fn sides(&self, node: usize, since: Since) -> [StateId; 2] {
         let origin = match since {
             Since::Base => 0,
             Since::Parent => self.graph.nodes[node].first.map_or(node, |first| first.parent),
         };
-        [self.snapshots[origin], self.snapshots[node]]
+        [self.states[origin], self.states[node]]
     }
 }
 
-impl<S: ObjectStore> Differences for TreeDifferences<'_, S> {
+impl<S: ObjectStore> Differences for StateDifferences<'_, S> {
     fn changes(&self, node: usize, since: Since) -> Result<Vec<PathChange>, Error> {
         let [before, after] = self.sides(node, since);
-        let mut changes = Vec::new();
-        for Change { key, kind } in self.tree.diff(before, after)? {
+        let differences = self.known.borrow_mut().differences(before, after)?;
+        let change = |Difference { change, before, after }: Difference| {
             let mut contents = Vec::new();
-            for side in [before, after] {
+            for side in [&before, &after] {
                 // The bytes that a state maps a path to say which content it has; its length keeps the two apart.
-                let bytes = self.tree.get(side, &key)?.map_or(&[][..], |value| value.bytes);
+                let bytes = side.as_ref().map_or(&[][..], |value| &value.bytes);
                 contents.extend(bytes.len().to_le_bytes());
                 contents.extend(bytes);
             }
-            changes.push(PathChange { kind, path: key.into_vec(), contents });
-        }
-        Ok(changes)
+            PathChange { kind: change.kind, path: change.key.into_vec(), contents }
+        };
+        Ok(differences.into_iter().map(change).collect())
     }
 
     fn patch(&self, node: usize, since: Since, change: &PathChange) -> Result<Vec<u8>, Error> {
         let [before, after] = self.sides(node, since);
-        let value = |side| Ok(self.tree.get(side, &change.path)?.map(Value::from));
-        let [before, after]: [Result<Option<Value>, Error>; 2] = [value(before), value(after)];
-        patch_values(self.store, &change.path, before?.as_ref(), after?.as_ref(), MAX_COMPARED_LEN)
+        let mut known = self.known.borrow_mut();
+        let before = known.value(before, &change.path)?;
+        let after = known.value(after, &change.path)?;
+        let (before, after) = (before.as_ref(), after.as_ref());
+        let patch = patch_values(self.store, &change.path, before, after, MAX_COMPARED_LEN);
+        match patch {
+            // What is lost must not take the report with it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                Ok(format!("lost: {error}\n").into_bytes())
+            }
+            patch => patch,
+        }
     }
-}
-
-/// Times that a state's score was asked for: of new nodes, and of those that an action led back to.
-pub(super) fn evaluations(search: &Search<Handle>) -> u64 {
-    search.counts().evaluations + search.counts().transpositions
 }

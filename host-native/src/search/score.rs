@@ -5,12 +5,12 @@
 //! Anything else leaves the exit code to speak: 0 is a score of 1, any other is 0. A command that is killed, runs out of time, or
 //! gives a score out of range scores 0, with the reason as feedback: one bad state must not end a search.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::command::{End, Finished};
 
 /// A judgement of one state.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// From 0 to 1.
     pub value: f64,

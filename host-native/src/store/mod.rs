@@ -244,6 +244,18 @@ impl Store {
         }
     }
 
+    /// Makes everything put so far survive the end of this process, however it ends; not a loss of power. Costs a write.
+    ///
+    /// # Errors
+    /// Those of [`SegmentStore::flush`].
+    pub fn flush(&self) -> Result<(), Error> {
+        match self {
+            // Each object has a file by the time it was put.
+            Self::Files(_) => Ok(()),
+            Self::Segments(store) => store.flush(),
+        }
+    }
+
     /// An empty set of marks, of those objects that are there.
     ///
     /// # Errors

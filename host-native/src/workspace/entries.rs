@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use cascow_core::blob::BlobId;
 use cascow_core::entry::Entry;
 use cascow_core::snapshot::{Delta, Edit, State, Value};
 use cascow_core::workspace::{self, WorkspaceEntry};
@@ -43,6 +44,14 @@ impl Entries {
     /// Number of entries.
     pub(super) fn len(&self) -> usize {
         self.map.len()
+    }
+
+    /// The length of the longest file. O(n).
+    pub(super) fn longest_file_len(&self) -> u64 {
+        let len = |value: &Arc<Value>| {
+            Entry::decode(&value.bytes).ok().and_then(|entry| entry.content().map(BlobId::len))
+        };
+        self.map.values().filter_map(len).max().unwrap_or(0)
     }
 
     /// What is at a path. O(log n).

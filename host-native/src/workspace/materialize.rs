@@ -35,6 +35,17 @@ pub enum Materialize {
     Copy,
 }
 
+impl Materialize {
+    /// Its name in options and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Overlay => "overlay",
+            Self::Copy => "copy",
+        }
+    }
+}
+
 impl FromStr for Materialize {
     type Err = String;
 

@@ -86,6 +86,11 @@ impl Origin {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The length of the longest file: so much room does an overlay need for a change of one byte in it. O(n).
+    pub(crate) fn longest_file_len(&self) -> u64 {
+        self.entries.longest_file_len()
+    }
 }
 
 impl<'r> Workshop<'r> {
@@ -165,6 +170,20 @@ impl<'r> Workshop<'r> {
             Means::Overlay(overlay) => Some(self.stack(overlay, state, &entries, snapshot)?),
         };
         Ok(Origin { entries, stack })
+    }
+
+    /// A state that differs by a delta from one to fork from, to fork from in its turn. O(k log n) for k changes; what has to be
+    /// written out is written when a workspace is first forked from it.
+    pub fn derive(&self, origin: &Origin, delta: &Delta) -> Origin {
+        let mut entries = origin.entries.clone();
+        entries.apply(delta);
+        let stack = match (&self.means, &origin.stack) {
+            (Means::Overlay(overlay), Some(stack)) => {
+                Some(overlay.stack_above(stack, &entries, delta))
+            }
+            _ => None,
+        };
+        Origin { entries, stack }
     }
 
     fn stack(

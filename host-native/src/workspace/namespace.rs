@@ -6,9 +6,9 @@
 //! more. Anyone else becomes the owner of a user namespace first, which the kernel grants only to a process of one thread; in
 //! it they have their own numbers as before, and the right to mount.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
@@ -34,8 +34,15 @@ impl Marks {
     }
 }
 
-thread_local! {
-    static ENTERED: Cell<Option<Marks>> = const { Cell::new(None) };
+/// The namespaces that threads of this process have entered here. By their ids, since a thread that was begun in one is in it
+/// without having entered.
+static OURS: Mutex<Vec<(NamespaceId, Marks)>> = Mutex::new(Vec::new());
+
+/// What may be set in this thread's namespace, if it is one of our own.
+fn ours() -> Option<Marks> {
+    let current = NamespaceId::current().ok()?;
+    let ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+    ours.iter().find(|(id, _)| *id == current).map(|(_, marks)| *marks)
 }
 
 /// Which mount namespace a thread is in.
@@ -77,7 +84,7 @@ impl NamespaceId {
 /// # Errors
 /// [`Error::Unavailable`] with the reason, if the system does not allow it.
 pub(super) fn enter() -> Result<Marks, Error> {
-    if let Some(marks) = ENTERED.get() {
+    if let Some(marks) = ours() {
         return Ok(marks);
     }
     match unshare(UnshareFlags::NEWNS) {
@@ -90,7 +97,8 @@ pub(super) fn enter() -> Result<Marks, Error> {
     let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", flags)
         .map_err(|errno| unavailable("a mount namespace", errno))?;
-    ENTERED.set(Some(marks));
+    let current = NamespaceId::current()?;
+    OURS.lock().unwrap_or_else(PoisonError::into_inner).push((current, marks));
     Ok(marks)
 }
 
@@ -108,7 +116,7 @@ pub(super) fn detach_below(dir: &Path) -> bool {
     let below = mountinfo::read().unwrap_or_default().into_iter().map(|mount| mount.point);
     let mut below: Vec<_> = below.filter(|point| point != dir && point.starts_with(dir)).collect();
     // What was mounted last lies on top.
-    let may_detach = ENTERED.get().is_some();
+    let may_detach = below.is_empty() || ours().is_some();
     let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
     while let Some(point) = below.pop() {
         if !may_detach || rustix::mount::unmount(&point, flags).is_err() {

@@ -236,6 +236,16 @@ impl SegmentStore {
         if is_due { self.publish(&mut writer) } else { Ok(()) }
     }
 
+    /// Writes all that was put so far, so that it survives the end of this process, however it ends; who opens the store next finds
+    /// it. A loss of power may take it.
+    ///
+    /// # Errors
+    /// As [`SegmentStore::sync`].
+    pub fn flush(&self) -> Result<(), Error> {
+        let mut writer = self.writer()?;
+        self.write(&mut writer)
+    }
+
     /// Enters all that was put so far in the index.
     pub(super) fn enter(&self) -> Result<(), Error> {
         let mut writer = self.writer()?;
