@@ -2,6 +2,7 @@
 //! What the tests of this package, and of the crates beside it, share.
 
 pub mod aged_disk;
+pub mod browser;
 pub mod ledger;
 pub mod program;
 pub mod sandbox;

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: MIT
+//! The browser host in a real browser: what was saved is there after a reload and after a kill, tabs share a database, what is
+//! damaged is told, what does not fit is not lost, and all bytes are those of the native host.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use cascow_core::games::connect4::Connect4;
+use cascow_core::games::othello::Othello;
+use cascow_core::games::{Board, Playouts, after};
+use cascow_core::hash::HashKind;
+use cascow_core::merkle::StateTrie;
+use cascow_core::search::{Search, Settings, Turn};
+use cascow_core::snapshot::State;
+use cascow_core::store::MemoryStore;
+use cascow_tests::browser::{Browser, Server, Tab, copy, package};
+use serde_json::{Value, json};
+
+/// A profile that outlives its browser, and a server at an address that stays.
+struct Stage {
+    server: Server,
+    profile: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { server: Server::start(), profile: tempfile::tempdir().unwrap() }
+    }
+
+    fn browser(&self) -> (Browser, Tab) {
+        let mut browser = Browser::start(&self.profile.path().join("profile"));
+        let tab = browser.open(&self.server.url);
+        (browser, tab)
+    }
+}
+
+#[track_caller]
+fn ok(given: Result<Value, String>) -> Value {
+    given.unwrap_or_else(|threw| panic!("threw {threw}"))
+}
+
+const PLAY: &str = "
+    const db = await Database.open('games');
+    const search = Search.begin('connect4', { moves: '44', seed: 7 });
+    search.run({ playouts: 20000 });
+";
+
+/// The search of [`PLAY`], by the native core.
+fn played<B: Board>(start: B, playouts: u64) -> Search<B> {
+    let settings =
+        Settings { seed: 7, byte_limit: Some(256 << 20), ..Settings::two_players() };
+    let mut game = Playouts::new();
+    let mut search = Search::new(settings, start, &mut game).unwrap();
+    while search.counts().evaluations < playouts + 1 {
+        search.step(&mut game).unwrap();
+    }
+    search
+}
+
+fn checkpoint<B: Board>(search: &Search<B>) -> String {
+    search.save(&MemoryStore::new(HashKind::Sha256)).unwrap().checkpoint.to_string()
+}
+
+/// The statistics of a search as `host-wasm` documents them.
+fn statistics<B: Board>(search: &Search<B>) -> StateTrie {
+    let entries = search.nodes().map(|node| {
+        let mut words = vec![0; B::WORDS];
+        node.state.pack(&mut words);
+        let key: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut value = node.visits.to_le_bytes().to_vec();
+        value.extend(node.value.to_le_bytes());
+        let halves = |bound: f64| [0.0, 0.5, 1.0].iter().position(|half| *half == bound).unwrap();
+        value.extend([node.bounds.0, node.bounds.1].map(|bound| u8::try_from(halves(bound)).unwrap()));
+        value.push(u8::from(node.is_complete) | u8::from(node.evaluation.terminal) << 1);
+        value.push(u8::from(node.turn == Turn::Second));
+        value.extend([0; 4]);
+        (key, value)
+    });
+    let entries: Vec<(Vec<u8>, Vec<u8>)> = entries.collect();
+    let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+    StateTrie::new(HashKind::Sha256, entries)
+}
+
+#[test]
+fn after_a_reload_the_tree_is_back_and_goes_on_as_it_would_have() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    let saved = ok(browser.run(
+        &tab,
+        &format!("{PLAY}
+            const status = await db.status();
+            const point = await db.savePoint('game', search, {{ label: 'first' }});
+            return {{ status, point }};"),
+    ));
+    assert_eq!(saved["status"]["persistence"], "indexeddb", "{saved}");
+    assert_eq!(saved["status"]["role"], "leader");
+    let native = played(after(Connect4::START, "44").unwrap(), 20_000);
+    assert_eq!(saved["point"]["checkpoint"], checkpoint(&native));
+    assert_eq!(saved["point"]["statisticsRoot"], statistics(&native).root().to_string());
+
+    let go_on = "
+        const db = await Database.open('games');
+        const { search, point, states, rootUnchanged } = await db.loadPoint('game', 0);
+        search.run({ playouts: 5000 });
+        const proof = search.prove(search.board().bytes);
+        return {
+            point, states, rootUnchanged, moves: search.moves, checkpoint: search.save(db).checkpoint,
+            proven: statisticsOf(verify(proof.proof, search.statisticsRoot()).value).visits, visits: search.node().visits,
+        };";
+    let further = checkpoint(&played(after(Connect4::START, "44").unwrap(), 25_000));
+    browser.navigate(&tab, &stage.server.url);
+    let reloaded = ok(browser.run(&tab, go_on));
+    browser.close();
+    let (mut browser, tab) = stage.browser();
+    for found in [reloaded, ok(browser.run(&tab, go_on))] {
+        assert_eq!(found["point"], saved["point"]);
+        assert_eq!(found["rootUnchanged"], true);
+        assert_eq!((&found["states"], &found["moves"]), (&json!(native.len()), &json!("44")));
+        assert_eq!(found["checkpoint"], further);
+        assert_eq!(found["proven"], found["visits"]);
+    }
+}
+
+/// Points are saved one after another until the browser is killed; what it had acknowledged is there, and whole.
+#[test]
+fn a_kill_in_the_middle_of_a_write_loses_nothing_that_was_acknowledged() {
+    let stage = Stage::new();
+    let mut acknowledged = 0;
+    for round in 0..3 {
+        let (mut browser, tab) = stage.browser();
+        let found = ok(browser.run(
+            &tab,
+            "globalThis.db = await Database.open('games');
+            const points = await db.points('game');
+            const whole = [];
+            for (const { index } of points) whole.push((await db.loadPoint('game', index)).rootUnchanged);
+            return { indices: points.map(point => point.index), whole, head: points.length ? await db.head('game') : null };",
+        ));
+        let indices = found["indices"].as_array().unwrap();
+        assert!(indices.len() >= acknowledged, "round {round}: {acknowledged} were saved: {found}");
+        assert!(found["whole"].as_array().unwrap().iter().all(|whole| whole == true), "{found}");
+        assert_ne!(found["head"]["fellBack"], true, "{found}");
+        browser.begin(
+            &tab,
+            "globalThis.saved = (await db.points('game')).length;
+            const search = Search.begin('connect4', { seed: saved });
+            for (;;) { search.run({ playouts: 3000 }); await db.savePoint('game', search); saved++; }",
+        );
+        // A few more each time; then the next is under way, at one place or another.
+        let wanted = acknowledged + 2 + round;
+        let told = ok(browser.run(
+            &tab,
+            &format!("while (!(globalThis.saved >= {wanted})) await new Promise(done => setTimeout(done, 1)); return saved;"),
+        ));
+        acknowledged = usize::try_from(told.as_u64().unwrap()).unwrap();
+        browser.kill();
+    }
+}
+
+#[test]
+fn of_two_tabs_one_writes_and_the_other_follows_and_takes_over() {
+    let stage = Stage::new();
+    let (mut browser, first) = stage.browser();
+    ok(browser.run(&first, "globalThis.db = await Database.open('shared'); return null;"));
+    let second = browser.open(&stage.server.url);
+    let follower = ok(browser.run(
+        &second,
+        "globalThis.db = await Database.open('shared');
+        globalThis.events = [];
+        globalThis.heard = new Promise(done => db.subscribe(event => { events.push(event); if (event.type === 'head') done(event); }));
+        globalThis.promoted = new Promise(done => db.subscribe(async event => { if ((await db.status()).role === 'leader') done(); }));
+        const mine = db.put('of the follower');
+        return { role: (await db.status()).role, refused: await code(() => db.commit('mine', mine)) };",
+    ));
+    assert_eq!(follower, json!({ "role": "follower", "refused": "follower" }));
+    ok(browser.run(&first, "await db.commit('head', db.put('of the leader')); return null;"));
+    let followed = ok(browser.run(
+        &second,
+        "const event = await heard;
+        const head = await db.head('head');
+        return { event, text: text(await db.get(head.target)) };",
+    ));
+    assert_eq!(followed["text"], "of the leader");
+    assert_eq!(followed["event"], json!({ "type": "head", "name": "head", "version": 1 }));
+    browser.close_tab(first);
+    let taken_over = ok(browser.run(
+        &second,
+        "await promoted;
+        await db.commit('head', db.put('of the heir'), { expected: (await db.head('head')).target });
+        return { head: await db.head('head'), kept: db.has(contentHash('sha256', 'of the follower')) };",
+    ));
+    assert_eq!(taken_over["head"]["version"], 2);
+    assert_eq!(taken_over["kept"], true);
+}
+
+#[test]
+fn a_newer_version_is_made_way_for_and_not_opened() {
+    let stage = Stage::new();
+    let (mut browser, old) = stage.browser();
+    ok(browser.run(&old, "globalThis.db = await Database.open('v'); await db.commit('h', db.put('old')); return null;"));
+    let new = browser.open(&stage.server.url);
+    // Resolves only because the old tab lets go.
+    ok(browser.run(&new, "(await raw('v', 2)).close(); return null;"));
+    let after = ok(browser.run(
+        &old,
+        "const status = await db.status();
+        await db.commit('h', db.put('goes on in memory'));
+        return { persistence: status.persistence, reason: status.reason, again: await code(() => Database.open('v')), text: text(await db.get((await db.head('h')).target)) };",
+    ));
+    let expected = json!({
+        "persistence": "memory", "reason": "superseded", "again": "newer-version", "text": "goes on in memory",
+    });
+    assert_eq!(after, expected);
+    // A tab that does not let go blocks a removal, and that is told.
+    let blocked = "globalThis.held = await raw('w', 1); return code(() => Database.remove('w'));";
+    assert_eq!(ok(browser.run(&new, blocked)), "blocked");
+}
+
+#[test]
+fn what_is_damaged_is_told_and_the_head_falls_back_to_what_is_whole() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    let told = ok(browser.run(
+        &tab,
+        "let db = await Database.open('d');
+        const search = Search.begin('connect4', { seed: 3 });
+        search.run({ playouts: 3000 });
+        await db.savePoint('game', search, { label: 'whole' });
+        const before = (await db.status()).pages;
+        search.run({ playouts: 3000 });
+        await db.savePoint('game', search, { label: 'to be damaged' });
+        const pages = (await db.status()).pages;
+        await db.close();
+        // Of what the second save has written, the longest frame is a page of the search.
+        await tamper('d', 'pages', (page, number) => { if (number > before) { page[Math.floor(page.length / 2)] ^= 1; return page; } });
+        db = await Database.open('d');
+        const labels = async () => (await db.points('game')).map(point => point.label);
+        const at_first = await labels();
+        let failure;
+        try { await db.loadPoint('game', 1); } catch (error) { failure = { code: error.code, hash: error.hash?.length, found: error.found?.length }; }
+        const head = await db.head('game');
+        const left = await labels();
+        const again = (await db.loadPoint('game', 0)).rootUnchanged;
+        await db.close();
+        // The newest version's record itself.
+        await tamper('d', 'heads', (record, [name, version]) => { if (version === 2) { record[20] ^= 1; return record; } });
+        db = await Database.open('d');
+        const fallen = await db.head('game');
+        await db.savePoint('game', search, { label: 'after' });
+        return { pages: pages > before, at_first, failure, fellBack: head.fellBack, version: head.version, left, again, fallen: [fallen.fellBack, fallen.version], then: await labels() };",
+    ));
+    assert_eq!(told["pages"], true, "{told}");
+    assert_eq!(told["failure"], json!({ "code": "damaged", "hash": 64, "found": 64 }), "{told}");
+    assert_eq!(told["left"], json!(["whole"]), "{told}");
+    assert_eq!((&told["fellBack"], &told["version"]), (&json!(true), &json!(1)), "{told}");
+    assert_eq!(told["again"], true);
+    assert_eq!(told["fallen"], json!([true, 1]));
+    assert_eq!(told["then"], json!(["whole", "after"]));
+}
+
+#[test]
+fn what_has_no_room_waits_in_memory_until_there_is_some() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    ok(browser.run(&tab, "globalThis.db = await Database.open('q'); await db.commit('h', db.put('small')); return null;"));
+    let quota = |browser: &mut Browser, bytes: Option<u64>| {
+        let mut params = json!({ "origin": stage.server.url });
+        if let Some(bytes) = bytes {
+            params["quotaSize"] = bytes.into();
+        }
+        browser.command(Some(&tab), "Storage.overrideQuotaForOrigin", params);
+    };
+    quota(&mut browser, Some(100_000));
+    let refused = ok(browser.run(
+        &tab,
+        "const noise = new Uint8Array(6e6);
+        for (let at = 0; at < noise.length; at += 65536) crypto.getRandomValues(noise.subarray(at, at + 65536));
+        globalThis.hash = db.put(noise);
+        const refused = await code(() => db.commit('h', hash));
+        const { quotaReached, waitingObjects, lastError } = await db.status();
+        return { refused, quotaReached, waitingObjects, lastError: lastError.code, head: text(await db.get((await db.head('h')).target)), kept: (await db.get(hash)).length };",
+    ));
+    let expected = json!({
+        "refused": "quota", "quotaReached": true, "waitingObjects": 1, "lastError": "quota", "head": "small", "kept": 6_000_000,
+    });
+    assert_eq!(refused, expected);
+    quota(&mut browser, None);
+    ok(browser.run(&tab, "await db.commit('h', hash); return null;"));
+    browser.navigate(&tab, &stage.server.url);
+    let found = ok(browser.run(
+        &tab,
+        "const db = await Database.open('q'); return [(await db.get((await db.head('h')).target)).length, (await db.status()).quotaReached];",
+    ));
+    assert_eq!(found, json!([6_000_000, false]));
+}
+
+#[test]
+fn without_indexeddb_all_of_it_works_in_memory_and_says_so() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    for (hide, reason) in [
+        ("Object.defineProperty(globalThis, 'indexedDB', { value: undefined, configurable: true });", "no-indexeddb"),
+        (
+            "Object.defineProperty(globalThis, 'indexedDB', { value: Object.create(IDBFactory.prototype, { open: { value() { throw new DOMException('not here', 'SecurityError'); } } }), configurable: true });",
+            "refused",
+        ),
+    ] {
+        let found = ok(browser.run(
+            &tab,
+            &format!("{hide} {PLAY}
+                await db.savePoint('game', search);
+                const {{ persistence, reason }} = await db.status();
+                return {{ persistence, reason, root: (await db.loadPoint('game', 0)).rootUnchanged }};"),
+        ));
+        assert_eq!(found, json!({ "persistence": "memory", "reason": reason, "root": true }));
+    }
+}
+
+#[test]
+fn what_no_head_needs_is_collected_and_what_one_needs_stays() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    let found = ok(browser.run(
+        &tab,
+        "let db = await Database.open('c');
+        const search = Search.begin('othello', { seed: 1 });
+        for (let at = 0; at < 6; at++) {
+            search.run({ playouts: 2000 });
+            await db.savePoint('game', search, at ? { replace: 0 } : {});
+        }
+        for (let at = 0; at < 50; at++) db.put('nobody needs ' + at);
+        await db.flush();
+        const before = (await db.status()).storedBytes, freed = await db.collect(), after = (await db.status()).storedBytes;
+        await db.close();
+        db = await Database.open('c');
+        const { rootUnchanged } = await db.loadPoint('game', 0);
+        return { freed, less: before - after, left: after, again: await db.collect(), rootUnchanged, same: (await db.status()).storedBytes };",
+    ));
+    assert_eq!(found["rootUnchanged"], true, "{found}");
+    assert_eq!(found["freed"]["bytes"], found["less"], "{found}");
+    assert!(found["freed"]["objects"].as_u64().unwrap() >= 50, "{found}");
+    assert!(found["less"].as_u64() > Some(100_000), "{found}");
+    assert_eq!((&found["again"]["objects"], &found["same"]), (&json!(0), &found["left"]), "{found}");
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1").join(name)).unwrap()
+}
+
+#[test]
+fn roots_proofs_and_bundles_are_the_native_hosts_byte_for_byte() {
+    let stage = Stage::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
+    fs::create_dir(stage.server.directory().join("v1")).unwrap();
+    for kind in ["sha256", "blake3"] {
+        for name in [".bundle", "-present.proof", "-empty.proof", "-other.proof"] {
+            let name = format!("{kind}{name}");
+            fs::copy(fixtures.join(&name), stage.server.directory().join("v1").join(&name)).unwrap();
+        }
+    }
+    let (mut browser, tab) = stage.browser();
+    for (kind, root) in [
+        (HashKind::Sha256, "017b5824e91259326bf6806f23ab0a72a803f424e611daa623154d1e5beeed13"),
+        (HashKind::Blake3, "682ceff3397a6f39992f6c5e5edc521f0cc5de173b62b5d34609d931bb70bdbe"),
+    ] {
+        let name = kind.name();
+        let found = ok(browser.run(
+            &tab,
+            &format!("
+                const file = async name => new Uint8Array(await (await fetch('/v1/{name}' + name)).arrayBuffer());
+                const db = await Database.open('{name}', {{ hash: '{name}' }});
+                const bundle = await file('.bundle');
+                const {{ heads, objects }} = await db.importBundle(bundle);
+                const again = await db.exportBundle(heads);
+                const statements = [];
+                for (const which of ['present', 'empty', 'other']) {{
+                    const {{ entries, key, value, hash }} = verify(await file('-' + which + '.proof'), '{root}');
+                    statements.push([hash, entries, text(key), value !== undefined]);
+                }}
+                const broken = await file('-present.proof');
+                broken[broken.length - 1] ^= 1;
+                const state = db.create([['turn', 'x'], ['board', new Uint8Array(20000)]]);
+                const fork = state.fork();
+                fork.write('turn', 'o');
+                fork.delete('board');
+                const next = fork.commit();
+                return {{
+                    heads, objects, same: again.length === bundle.length && again.every((byte, at) => byte === bundle[at]), statements,
+                    broken: await code(() => verify(broken, '{root}')), root: state.root(), next: next.root(), hash: contentHash('{name}', 'x'),
+                    proof: [...next.prove('turn')], saved: state.save(),
+                }};"),
+        ));
+        let mut state = State::new();
+        state.write(*b"turn", *b"x");
+        state.write(*b"board", vec![0; 20_000]);
+        assert_eq!(found["root"], state.root(kind).to_string());
+        let store = MemoryStore::new(kind);
+        let saved = cascow_core::record::write(&store, &state, None).unwrap().snapshot;
+        assert_eq!(found["saved"], saved.to_string());
+        state.write(*b"turn", *b"o");
+        state.remove(b"board");
+        assert_eq!(found["next"], state.root(kind).to_string());
+        assert_eq!(found["proof"], json!(state.trie(kind).prove(b"turn", Some(b"o")).unwrap()));
+        assert_eq!(found["hash"], kind.hash(b"x").to_string());
+        assert_eq!((&found["same"], &found["broken"]), (&json!(true), &json!("proof")), "{found}");
+        assert_eq!(found["statements"].as_array().unwrap().len(), 3);
+        assert_eq!(found["statements"][0][1], 9);
+        let bundle = fixture(&format!("{name}.bundle"));
+        assert!(bundle.len() > 1000 && found["objects"] != 0);
+    }
+    let search = ok(browser.run(
+        &tab,
+        "const search = Search.begin('othello', { moves: 'd3c5', seed: 7 });
+        search.run({ playouts: 3000 });
+        const db = await Database.open('o', { memory: true });
+        const proof = search.prove(search.board().bytes);
+        return { checkpoint: search.save(db).checkpoint, root: search.statisticsRoot(), proof: [...proof.proof], line: search.line() };",
+    ));
+    let native = played(after(Othello::START, "d3c5").unwrap(), 3000);
+    assert_eq!(search["checkpoint"], checkpoint(&native));
+    assert_eq!(search["root"], statistics(&native).root().to_string());
+    let proof: Vec<u8> = serde_json::from_value(search["proof"].clone()).unwrap();
+    assert_eq!(cascow_core::merkle::verify(&proof, &statistics(&native).root()).unwrap().entries, native.len() as u64);
+}
+
+#[test]
+fn the_package_is_small() {
+    let gzip = |name: &str| {
+        let output = Command::new("gzip").args(["-9c"]).arg(package().join(name)).output().unwrap();
+        assert!(output.status.success());
+        output.stdout.len()
+    };
+    let (module, script) = (gzip("cascow_bg.wasm"), gzip("cascow.js") + gzip("index.js"));
+    println!("cascow_bg.wasm {module} bytes, JavaScript {script} bytes, both by gzip -9");
+    assert!(script <= 15_000, "{script}");
+    assert!(module <= 150_000, "{module}");
+}
+
+/// The tarball that `npm pack` makes, installed in an empty project, in Node and in a browser.
+#[test]
+fn the_package_installs_and_runs_in_node_and_in_a_browser() {
+    let project = tempfile::tempdir().unwrap();
+    let npm = |arguments: &[&str]| {
+        let output = Command::new("npm").args(arguments).arg("--offline").current_dir(project.path()).output();
+        let output = output.expect("npm, which Debian has in a package of that name");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    fs::write(project.path().join("package.json"), r#"{ "name": "empty", "private": true, "type": "module" }"#).unwrap();
+    let packed: Value = serde_json::from_str(&npm(&["pack", "--json", &package().display().to_string()])).unwrap();
+    let files: Vec<&str> = packed[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    for expected in ["LICENSE", "README.md", "package.json", "index.js", "index.d.ts", "cascow.js", "cascow.d.ts", "cascow_bg.wasm"] {
+        assert!(files.contains(&expected), "{expected} in {files:?}");
+    }
+    let tarball = format!("./{}", packed[0]["filename"].as_str().unwrap());
+    npm(&["install", &tarball]);
+    let script = "
+        import { init, Database, Search, version } from 'cascow';
+        const [one, two] = [init(), init()];
+        await one;
+        const search = Search.begin('connect4', { seed: 7 });
+        search.run({ playouts: 500 });
+        const db = await Database.open('x');
+        await db.savePoint('game', search);
+        const { rootUnchanged } = await db.loadPoint('game', 0);
+        const { persistence, reason } = await db.status();
+        console.log(JSON.stringify({ version: version(), same: one === two, rootUnchanged, persistence, reason, checkpoint: search.save(db).checkpoint }));
+    ";
+    fs::write(project.path().join("main.js"), script).unwrap();
+    let output = Command::new("node").arg("main.js").current_dir(project.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = json!({
+        "version": env!("CARGO_PKG_VERSION"), "same": true, "rootUnchanged": true, "persistence": "memory", "reason": "no-indexeddb",
+        "checkpoint": checkpoint(&played(Connect4::START, 500)),
+    });
+    assert_eq!(found, expected);
+
+    let stage = Stage::new();
+    copy(&project.path().join("node_modules"), &stage.server.directory().join("node_modules"));
+    let (mut browser, tab) = stage.browser();
+    let installed = ok(browser.run(
+        &tab,
+        "const installed = await import('/node_modules/cascow/index.js');
+        await installed.init();
+        return installed.version();",
+    ));
+    assert_eq!(installed, env!("CARGO_PKG_VERSION"));
+}
+
+/// 100,000 nodes saved, the page reloaded, and the search going on: at most 1.5 seconds.
+#[test]
+fn a_hundred_thousand_nodes_are_back_soon() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    let saved = ok(browser.run(
+        &tab,
+        "const db = await Database.open('big');
+        const search = Search.begin('connect4', { seed: 7 });
+        search.run({ playouts: 100000 });
+        return db.savePoint('game', search);",
+    ));
+    browser.navigate(&tab, &stage.server.url);
+    let begun = Instant::now();
+    let found = ok(browser.run(
+        &tab,
+        "const begun = performance.now();
+        const db = await Database.open('big');
+        const { search, states, rootUnchanged, point } = await db.loadPoint('game', 0);
+        search.run({ playouts: 1 });
+        return { millis: performance.now() - begun, states, rootUnchanged, root: point.statisticsRoot };",
+    ));
+    println!("{} states back in {} ms, {:?} with the module", found["states"], found["millis"], begun.elapsed());
+    assert_eq!((&found["rootUnchanged"], &found["root"]), (&json!(true), &saved["statisticsRoot"]));
+    assert!(found["states"].as_u64() >= Some(100_000), "{found}");
+    assert!(found["millis"].as_f64() <= Some(1500.0), "{found}");
+}
