@@ -15,6 +15,7 @@ import traceback
 import unittest
 
 import compare_trees
+import firmware
 import make_tree
 
 NOBODY = 65534
@@ -333,6 +334,17 @@ class AsAnOrdinaryUser(unittest.TestCase):
         os.chmod(os.path.join(b, "empty file"), 0o000)
         assert run(compare_trees, a, b) == 2
         return 0
+
+
+class Flash(unittest.TestCase):
+    """What the functions of an image take."""
+
+    def test_functions_take_as_much_in_any_order(self):
+        one = [(0x400, 6, "a"), (0x400, 0, "also a"), (0x406, 10, "b"), (0x408, 0, "in b"), (0x410, 0, "assembly"), (0x41C, 8, "c")]
+        other = [(0x400, 10, "b"), (0x40A, 6, "a"), (0x410, 8, "c"), (0x418, 0, "assembly")]
+        expected = {"a": 8, "b": 12, "c": 8, "assembly": 12}
+        for table in (one, other):
+            self.assertEqual({symbol: size for size, symbol in firmware.functions(table, 0x424)}, expected)
 
 
 if __name__ == "__main__":

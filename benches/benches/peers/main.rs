@@ -11,6 +11,7 @@ mod mixed;
 mod programs;
 mod proofs;
 mod roots;
+mod search;
 mod snapshots;
 mod sources;
 mod stores;
@@ -30,7 +31,7 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
@@ -41,6 +42,7 @@ const SECTIONS: [Section; 12] = [
     ("indexes", indexes::run),
     ("cache", cache::run),
     ("collect", collect::run),
+    ("search", search::run),
     ("programs", programs::run),
     ("workspaces", workspaces::run),
 ];

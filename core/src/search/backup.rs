@@ -12,6 +12,7 @@
 //! from ends of the game alone.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::facts::{Bounds, Facts};
 use super::graph::{EdgeRef, Edges, Graph, Link};
@@ -107,12 +108,29 @@ impl Graph {
         maximises: bool,
         rules: &Rules,
     ) -> (f64, Bounds, bool) {
-        let side = |value: f64| if maximises { value } else { 1.0 - value };
+        // Exact: zero and one change nothing.
+        let (base, sign) = if maximises { (0.0, 1.0) } else { (1.0, -1.0) };
+        let side = |value: f64| base + sign * value;
         let weight = f64::from(facts.weight());
         let (mut sum, mut total) = (weight * side(self.evaluation(node)), weight);
         let mut bounds = Bounds { lowest: 0, highest: 0 };
         let (mut certain, mut open, mut children) = (f64::NEG_INFINITY, false, 0);
-        for edge in edges.iter() {
+        let (links, visits) = edges.columns();
+        for (index, (link, visits)) in (0..).zip(links.iter().zip(visits)) {
+            if let Some(child) = Link::node(link)
+                && !self.layout.repeats
+            {
+                // What is below, in short, for nearly all.
+                let (value, facts) = self.value_and_facts(child);
+                if facts.is_open() {
+                    let visits = f64::from(visits.load(Relaxed));
+                    sum += visits * side(value);
+                    total += visits;
+                    open = true;
+                    continue;
+                }
+            }
+            let edge = edges.at(index);
             let Some(child) = self.child(edge) else {
                 open |= edge.link() != Link::Closed;
                 continue;

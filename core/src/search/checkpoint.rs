@@ -7,7 +7,7 @@
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
 //! | 0 | 4 | magic `CCSE` |
-//! | 4 | 1 | version, 1 |
+//! | 4 | 1 | version, 2 |
 //! | 5 | 1 | words of a packed state |
 //! | 6 | 2 | flags that a reader must understand: none yet, zero |
 //! | 8 | … | settings, counts, the generator, what room there is, and the pages' names, in canonical `postcard`, to the end |
@@ -39,7 +39,7 @@ use crate::hash::ContentHash;
 use crate::store::{ObjectStore, StoreError};
 
 const MAGIC: [u8; 4] = *b"CCSE";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEADER_LEN: usize = 8;
 
 /// Pages put at once: a few MiB.
@@ -192,8 +192,8 @@ impl<S: Packed> Search<S> {
             new_bytes: 0,
         };
         let claimed = graph.claimed();
-        let hot = put_pages(store, &graph.hot, nodes_end, &HashSet::new(), &mut saved)?;
-        let cold = put_pages(store, &graph.cold, nodes_end, &claimed.nodes, &mut saved)?;
+        let hot = put_pages(store, &graph.hot, nodes_end, &claimed.nodes, &mut saved)?;
+        let cold = put_pages(store, &graph.cold, nodes_end, &HashSet::new(), &mut saved)?;
         let edges = put_pages(store, &graph.edges, edges_end, &claimed.edges, &mut saved)?;
         let spare_blocks =
             graph.spare_blocks.iter().map(|(len, spare)| (*len, spare.left().to_vec()));
@@ -367,7 +367,7 @@ impl Graph {
             match self.place(node) {
                 Place::Unasked => {}
                 Place::Claimed => {
-                    claimed.nodes.insert((node, 1));
+                    claimed.nodes.insert((node, Graph::PLACE));
                 }
                 Place::At(_) => {
                     // UNWRAP: it has a place.

@@ -45,6 +45,21 @@ impl Column {
         self.rows(index, 1)
     }
 
+    /// The row at `index` of a column whose rows are four words in chunks of 2^`SHIFT` rows: the same, but known to the compiler.
+    #[inline]
+    pub(super) fn quad<const SHIFT: u32>(&self, index: u32) -> &[AtomicU32; 4] {
+        debug_assert!((self.stride, self.shift) == (4, SHIFT));
+        let (quads, _) = self.chunks[(index >> SHIFT) as usize].as_chunks();
+        &quads[(index & ((1 << SHIFT) - 1)) as usize]
+    }
+
+    /// From the row at `index` to the end of its chunk, of a column of single words in chunks of 2^`SHIFT`.
+    #[inline]
+    pub(super) fn tail<const SHIFT: u32>(&self, index: u32) -> &[AtomicU32] {
+        debug_assert!((self.stride, self.shift) == (1, SHIFT));
+        &self.chunks[(index >> SHIFT) as usize][(index & ((1 << SHIFT) - 1)) as usize..]
+    }
+
     /// `len` rows from `index` on, all of which lie in one chunk.
     #[inline]
     pub(super) fn rows(&self, index: u32, len: usize) -> &[AtomicU32] {

@@ -42,6 +42,7 @@ impl Facts {
     const AT_LEAST_ONE: u32 = 2;
     const AT_MOST_HALF: u32 = 4;
     const AT_MOST_ZERO: u32 = 8;
+    const BOUNDS: u32 = 0b1111;
     const TERMINAL: u32 = 1 << 4;
     pub(super) const COMPLETE: u32 = 1 << 5;
     const TURN_SHIFT: u32 = 6;
@@ -81,6 +82,12 @@ impl Facts {
     /// Whether nothing is left to learn below.
     pub(super) const fn is_complete(self) -> bool {
         self.0 & Self::COMPLETE != 0
+    }
+
+    /// Whether nothing is proven, and something is left to learn.
+    #[inline]
+    pub(super) const fn is_open(self) -> bool {
+        self.0 & (Self::COMPLETE | Self::BOUNDS) == 0
     }
 
     pub(super) const fn bounds(self) -> Bounds {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The graph in memory: one node for each distinct state, edges with visit counts.
 //!
-//! A node is two words that every descent reads (value and facts), apart from what only the node's own turn needs (its
-//! evaluation, where its edges stand, its state). Edges are made when a node is first entered, not when it is met: most
-//! nodes of a search are met once. All words are atomic, so threads share a graph without a lock; what makes room for
+//! A node is four words that a descent reads together (value, facts, evaluation, and where its edges stand), apart from what only
+//! the node's own turn needs (its state). A node's edges are a block of columns, links and visits first, since these are all that a
+//! choice among them reads as a rule. Edges are made when a node is first entered, not when it is met: most nodes of a search
+//! are met once. All words are atomic, so threads share a graph without a lock; what makes room for
 //! more, and what forgets, needs it alone. What values mean is left to the backup.
 //!
 //! A key names one node: equal states are found by an open-addressed index over the nodes' own words.
@@ -49,7 +50,7 @@ pub(super) struct Layout {
 
 impl Layout {
     const fn cold_words(self) -> usize {
-        2 + self.state_words + if self.wide { 3 } else { 0 }
+        self.state_words + if self.wide { 3 } else { 0 }
     }
 
     const fn edge_words(self, uniform: bool) -> usize {
@@ -118,6 +119,13 @@ impl Link {
     /// Above every node's number.
     pub(super) const NODES: u32 = Self::FORGOTTEN - Self::FIRST_NODE;
 
+    /// The node that an edge leads to, if it leads to one: what the link says, in short.
+    #[inline]
+    pub(super) fn node(word: &AtomicU32) -> Option<u32> {
+        let node = word.load(Acquire).wrapping_sub(Self::FIRST_NODE);
+        (node < Self::NODES).then_some(node)
+    }
+
     pub(super) fn of(word: u32) -> Self {
         match word {
             Self::UNTRIED => Self::Untried,
@@ -152,11 +160,12 @@ impl Link {
     }
 }
 
-/// The edges of one node.
+/// The edges of one node: columns one after the other, of links, visits, actions, and then as the layout has them of priors, of
+/// repeats, and of pairs of kin.
 #[derive(Clone, Copy)]
 pub(super) struct Edges<'g> {
     words: &'g [AtomicU32],
-    stride: usize,
+    count: usize,
     uniform: bool,
     layout: Layout,
     offset: u32,
@@ -165,17 +174,13 @@ pub(super) struct Edges<'g> {
 /// One action at one node.
 #[derive(Clone, Copy)]
 pub(super) struct EdgeRef<'g> {
-    words: &'g [AtomicU32],
-    uniform: bool,
-    layout: Layout,
+    link: &'g AtomicU32,
+    visits: &'g AtomicU32,
+    edges: Edges<'g>,
+    index: usize,
 }
 
 impl<'g> Edges<'g> {
-    #[inline]
-    pub(super) fn len(self) -> usize {
-        self.words.len() / self.stride
-    }
-
     /// Words that they take, with their header.
     pub(super) fn block_len(self) -> usize {
         1 + self.words.len()
@@ -183,44 +188,70 @@ impl<'g> Edges<'g> {
 
     #[inline]
     pub(super) fn iter(self) -> impl ExactSizeIterator<Item = EdgeRef<'g>> {
-        let Self { uniform, layout, .. } = self;
-        self.words.chunks_exact(self.stride).map(move |words| EdgeRef { words, uniform, layout })
+        let (links, visits) = self.columns();
+        let pairs = links.iter().zip(visits).enumerate();
+        pairs.map(move |(index, (link, visits))| EdgeRef { link, visits, edges: self, index })
     }
 
     /// Its edge at `index`, which is below its length.
     #[inline]
     pub(super) fn at(self, index: u32) -> EdgeRef<'g> {
-        let start = index as usize * self.stride;
-        let words = &self.words[start..start + self.stride];
-        EdgeRef { words, uniform: self.uniform, layout: self.layout }
+        let index = index as usize;
+        let (links, rest) = self.words.split_at(self.count);
+        EdgeRef { link: &links[index], visits: &rest[index], edges: self, index }
+    }
+
+    /// The columns of links and visits.
+    #[inline]
+    pub(super) fn columns(self) -> (&'g [AtomicU32], &'g [AtomicU32]) {
+        let (links, rest) = self.words.split_at(self.count);
+        (links, &rest[..self.count])
+    }
+
+    /// Visits of all of them.
+    #[inline]
+    pub(super) fn visits(self) -> u64 {
+        self.columns().1.iter().map(|visits| u64::from(visits.load(Relaxed))).sum()
+    }
+
+    /// Whether none is preferred.
+    #[inline]
+    pub(super) const fn is_uniform(self) -> bool {
+        self.uniform
     }
 
     /// The share of each, where none is preferred.
     #[inline]
     pub(super) fn even_share(self) -> f64 {
-        1.0 / self.len() as f64
+        1.0 / self.count as f64
     }
 
-    /// The place of an edge in the whole column.
+    /// The place of an edge's link in the whole column.
     pub(super) fn place(self, index: u32) -> u32 {
         // A block lies in a column of 32-bit places.
-        self.offset + 1 + index * place(self.stride)
+        self.offset + 1 + index
     }
 
-    /// The place of an edge's last two words: in a wide graph, the node that it leaves and the next edge with the same child.
+    /// The place of an edge's kin, two words: in a wide graph, the node that it leaves and the next edge with the same child.
     pub(super) fn kin_place(self, index: u32) -> u32 {
-        self.place(index) + place(self.stride) - 2
+        self.offset + 1 + place(self.kin_at()) + 2 * index
+    }
+
+    const fn kin_at(self) -> usize {
+        let columns =
+            3 + if self.uniform { 0 } else { 1 } + if self.layout.repeats { 1 } else { 0 };
+        columns * self.count
     }
 }
 
 impl<'g> EdgeRef<'g> {
     #[inline]
     pub(super) fn link(self) -> Link {
-        Link::of(self.words[0].load(Acquire))
+        Link::of(self.link.load(Acquire))
     }
 
     pub(super) fn set_link(self, link: Link) {
-        self.words[0].store(link.word(), Release);
+        self.link.store(link.word(), Release);
     }
 
     /// Takes the edge to try it, unless somebody was faster.
@@ -228,7 +259,7 @@ impl<'g> EdgeRef<'g> {
     pub(super) fn claim<const SHARED: bool>(self, from: Link) -> bool {
         if SHARED {
             let (from, to) = (from.word(), Link::CLAIMED);
-            self.words[0].compare_exchange(from, to, Acquire, Relaxed).is_ok()
+            self.link.compare_exchange(from, to, Acquire, Relaxed).is_ok()
         } else {
             self.set_link(Link::Claimed);
             true
@@ -237,53 +268,59 @@ impl<'g> EdgeRef<'g> {
 
     #[inline]
     pub(super) fn visits(self) -> u32 {
-        self.words[1].load(Relaxed)
+        self.visits.load(Relaxed)
     }
 
     /// Counts a visit, as far as 32 bits go.
     #[inline]
     pub(super) fn visit<const SHARED: bool>(self) {
         if self.visits() < u32::MAX - 1 {
-            add::<SHARED>(&self.words[1], 1);
+            add::<SHARED>(self.visits, 1);
         }
     }
 
     /// Takes a visit back.
     pub(super) fn unvisit<const SHARED: bool>(self) {
-        add::<SHARED>(&self.words[1], u32::MAX);
+        add::<SHARED>(self.visits, u32::MAX);
+    }
+
+    /// Its word in one of the columns.
+    #[inline]
+    fn word(self, column: usize) -> &'g AtomicU32 {
+        &self.edges.words[column * self.edges.count + self.index]
     }
 
     #[inline]
     pub(super) fn action(self) -> u32 {
-        self.words[2].load(Relaxed)
+        self.word(2).load(Relaxed)
     }
 
     /// Its prior, unless all are equal.
     #[inline]
     pub(super) fn prior(self) -> Option<f64> {
-        (!self.uniform).then(|| f64::from(f32::from_bits(self.words[3].load(Relaxed))))
+        (!self.edges.uniform).then(|| f64::from(f32::from_bits(self.word(3).load(Relaxed))))
     }
 
-    const fn repeats_at(self) -> usize {
-        if self.uniform { 3 } else { 4 }
+    fn repeats_word(self) -> Option<&'g AtomicU32> {
+        self.edges.layout.repeats.then(|| self.word(if self.edges.uniform { 3 } else { 4 }))
     }
 
     /// How many of the visits led back to where the search had come from.
     #[inline]
     pub(super) fn repeats(self) -> u32 {
-        if self.layout.repeats { self.words[self.repeats_at()].load(Relaxed) } else { 0 }
+        self.repeats_word().map_or(0, |word| word.load(Relaxed))
     }
 
     pub(super) fn repeat<const SHARED: bool>(self) {
-        if self.layout.repeats {
-            add::<SHARED>(&self.words[self.repeats_at()], 1);
+        if let Some(word) = self.repeats_word() {
+            add::<SHARED>(word, 1);
         }
     }
 
     /// The node it leaves and the place of the next edge with the same child, in a wide graph.
     pub(super) fn kin(self) -> Option<[&'g AtomicU32; 2]> {
-        let at = self.repeats_at() + usize::from(self.layout.repeats);
-        match self.words.get(at..)? {
+        let at = self.edges.kin_at() + 2 * self.index;
+        match self.edges.words.get(at..at + 2)? {
             [owner, next] => Some([owner, next]),
             _ => None,
         }
@@ -320,9 +357,9 @@ impl Spare {
 
 pub(super) struct Graph {
     pub(super) layout: Layout,
-    /// Value and facts.
+    /// Value, facts, evaluation, place of the edges.
     pub(super) hot: Column,
-    /// Evaluation, place of the edges, state, and in a wide graph: best, depth, place of the first edge that leads here.
+    /// State, and in a wide graph: best, depth, place of the first edge that leads here.
     pub(super) cold: Column,
     pub(super) edges: Column,
     /// Numbers of nodes, one more than they are, by the hash of their states; 0 where there is none.
@@ -346,7 +383,7 @@ impl Graph {
     pub(super) fn new(layout: Layout) -> Self {
         let mut graph = Self {
             layout,
-            hot: Column::new(2, NODE_SHIFT),
+            hot: Column::new(4, NODE_SHIFT),
             cold: Column::new(layout.cold_words(), NODE_SHIFT),
             edges: Column::new(1, BLOCK_SHIFT),
             index: Vec::new(),
@@ -361,26 +398,35 @@ impl Graph {
 
     // --- Nodes ---
 
+    /// Where a node's row has the place of its edges.
+    pub(super) const PLACE: usize = 3;
+
+    /// A node's row: value, facts, evaluation, place of the edges.
+    #[inline]
+    fn head(&self, node: u32) -> &[AtomicU32; 4] {
+        self.hot.quad::<NODE_SHIFT>(node)
+    }
+
     #[inline]
     pub(super) fn facts(&self, node: u32) -> Facts {
-        Facts(self.hot.row(node)[1].load(Relaxed))
+        Facts(self.head(node)[1].load(Relaxed))
     }
 
     #[inline]
     pub(super) fn value_and_facts(&self, node: u32) -> (f64, Facts) {
-        let row = self.hot.row(node);
+        let row = self.head(node);
         (f64::from(f32::from_bits(row[0].load(Relaxed))), Facts(row[1].load(Relaxed)))
     }
 
     #[inline]
     pub(super) fn set_value(&self, node: u32, value: f64) {
-        self.hot.row(node)[0].store(bits(value), Relaxed);
+        self.head(node)[0].store(bits(value), Relaxed);
     }
 
     /// Adds facts; none is taken back.
     #[inline]
     pub(super) fn add_facts<const SHARED: bool>(&self, node: u32, bits: u32) {
-        let word = &self.hot.row(node)[1];
+        let word = &self.head(node)[1];
         if SHARED {
             word.fetch_or(bits, Relaxed);
         } else {
@@ -390,24 +436,24 @@ impl Graph {
 
     /// Says whether a node is complete, which may be taken back where depths are limited.
     pub(super) fn set_complete(&self, node: u32, complete: bool) {
-        let word = &self.hot.row(node)[1];
+        let word = &self.head(node)[1];
         let facts = word.load(Relaxed) & !Facts::COMPLETE;
         word.store(facts | if complete { Facts::COMPLETE } else { 0 }, Relaxed);
     }
 
     #[inline]
     pub(super) fn evaluation(&self, node: u32) -> f64 {
-        f64::from(f32::from_bits(self.cold.row(node)[0].load(Relaxed)))
+        f64::from(f32::from_bits(self.head(node)[2].load(Relaxed)))
     }
 
     #[inline]
     pub(super) fn place(&self, node: u32) -> Place {
-        Place::of(self.cold.row(node)[1].load(Acquire))
+        Place::of(self.head(node)[Self::PLACE].load(Acquire))
     }
 
     /// Takes a node to ask for its edges, unless somebody was faster.
     pub(super) fn claim_edges<const SHARED: bool>(&self, node: u32) -> bool {
-        let word = &self.cold.row(node)[1];
+        let word = &self.head(node)[Self::PLACE];
         if SHARED {
             word.compare_exchange(Place::UNASKED, Place::CLAIMED, Acquire, Relaxed).is_ok()
         } else {
@@ -417,14 +463,14 @@ impl Graph {
     }
 
     pub(super) fn unclaim_edges(&self, node: u32) {
-        self.cold.row(node)[1].store(Place::UNASKED, Release);
+        self.head(node)[Self::PLACE].store(Place::UNASKED, Release);
     }
 
     #[inline]
     pub(super) fn state<S: Packed>(&self, node: u32) -> S {
         let mut words = [0; MAX_WORDS];
         let row = self.cold.row(node);
-        for (word, atomic) in words.iter_mut().zip(&row[2..2 + S::WORDS]) {
+        for (word, atomic) in words.iter_mut().zip(&row[..S::WORDS]) {
             *word = atomic.load(Relaxed);
         }
         S::unpack(&words[..S::WORDS])
@@ -432,11 +478,11 @@ impl Graph {
 
     fn has_state(&self, node: u32, words: &[u32]) -> bool {
         let row = self.cold.row(node);
-        words.iter().zip(&row[2..]).all(|(word, atomic)| *word == atomic.load(Relaxed))
+        words.iter().zip(row).all(|(word, atomic)| *word == atomic.load(Relaxed))
     }
 
     fn wide(&self, node: u32, field: usize) -> Option<&AtomicU32> {
-        self.layout.wide.then(|| &self.cold.row(node)[2 + self.layout.state_words + field])
+        self.layout.wide.then(|| &self.cold.row(node)[self.layout.state_words + field])
     }
 
     /// The best evaluation below a node, in a wide graph.
@@ -507,11 +553,12 @@ impl Graph {
 
     #[inline]
     pub(super) fn edges_at(&self, offset: u32) -> Edges<'_> {
-        let header = self.edges.row(offset)[0].load(Relaxed);
+        let block = self.edges.tail::<BLOCK_SHIFT>(offset);
+        let header = block[0].load(Relaxed);
         let uniform = header & UNIFORM != 0;
-        let stride = self.layout.edge_words(uniform);
-        let words = self.edges.rows(offset + 1, (header & !UNIFORM) as usize * stride);
-        Edges { words, stride, uniform, layout: self.layout, offset }
+        let count = (header & !UNIFORM) as usize;
+        let words = &block[1..][..count * self.layout.edge_words(uniform)];
+        Edges { words, count, uniform, layout: self.layout, offset }
     }
 
     /// Words of the block at `offset`, by its header alone.
@@ -542,17 +589,18 @@ impl Graph {
         let header = place(choices.len()) | if uniform { UNIFORM } else { 0 };
         self.edges.row(offset)[0].store(header, Relaxed);
         let sum: f64 = choices.iter().map(|choice| f64::from(choice.prior)).sum();
-        for (edge, choice) in self.edges_at(offset).iter().zip(choices) {
-            edge.words.iter().for_each(|word| word.store(0, Relaxed));
-            edge.words[2].store(choice.action.0, Relaxed);
+        let edges = self.edges_at(offset);
+        edges.words.iter().for_each(|word| word.store(0, Relaxed));
+        for (edge, choice) in edges.iter().zip(choices) {
+            edge.word(2).store(choice.action.0, Relaxed);
             if !uniform {
-                edge.words[3].store(bits(f64::from(choice.prior) / sum), Relaxed);
+                edge.word(3).store(bits(f64::from(choice.prior) / sum), Relaxed);
             }
             if let Some([owner, _]) = edge.kin() {
                 owner.store(node, Relaxed);
             }
         }
-        self.cold.row(node)[1].store(offset, Release);
+        self.head(node)[Self::PLACE].store(offset, Release);
         true
     }
 
@@ -610,7 +658,7 @@ impl Graph {
         }
     }
 
-    /// Makes a state a node, unless somebody was faster: then that one's node is the error. `None` if there is no room.
+    /// Makes a state a node, unless it is one: then that is the error. `None` if there is no room.
     pub(super) fn insert<const SHARED: bool, S: Packed>(
         &self,
         state: &S,
@@ -621,34 +669,37 @@ impl Graph {
         let mut packed = [0; MAX_WORDS];
         let words = &mut packed[..S::WORDS];
         state.pack(words);
+        let mut at = match self.probe(words) {
+            Ok(other) => return Some(Err(other)),
+            Err(at) => at,
+        };
         let node = self.take_node::<SHARED>()?;
-        let row = self.cold.row(node);
-        row[0].store(bits(evaluation), Relaxed);
-        row[1].store(Place::UNASKED, Relaxed);
-        for (atomic, word) in row[2..].iter().zip(&*words) {
+        for (atomic, word) in self.cold.row(node).iter().zip(&*words) {
             atomic.store(*word, Relaxed);
         }
-        self.set_value(node, evaluation);
+        let [value, kept_facts, kept_evaluation, place] = self.head(node);
+        value.store(bits(evaluation), Relaxed);
+        kept_evaluation.store(bits(evaluation), Relaxed);
+        place.store(Place::UNASKED, Relaxed);
         self.set_best(node, evaluation);
         self.set_depth(node, depth);
         self.orphan(node);
-        self.hot.row(node)[1].store(facts.0, Relaxed);
-        loop {
-            match self.probe(words) {
-                Ok(other) => {
-                    // Taken up again when the graph is next swept.
-                    self.hot.row(node)[1].store(Facts::FREE.0, Relaxed);
-                    return Some(Err(other));
-                }
-                Err(at) if !SHARED => self.index[at].store(node + 1, Release),
-                Err(at) => {
-                    if self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
-                        continue;
-                    }
-                }
-            }
+        kept_facts.store(facts.0, Relaxed);
+        if !SHARED {
+            self.index[at].store(node + 1, Release);
             return Some(Ok(node));
         }
+        while self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
+            match self.probe(words) {
+                Ok(other) => {
+                    // Somebody was faster just now. The number is taken up again when the graph is next swept.
+                    kept_facts.store(Facts::FREE.0, Relaxed);
+                    return Some(Err(other));
+                }
+                Err(next) => at = next,
+            }
+        }
+        Some(Ok(node))
     }
 
     fn take_node<const SHARED: bool>(&self) -> Option<u32> {
@@ -724,7 +775,7 @@ impl Graph {
         for node in self.nodes() {
             let mut words = [0; MAX_WORDS];
             let words = &mut words[..self.layout.state_words];
-            for (word, atomic) in words.iter_mut().zip(&self.cold.row(node)[2..]) {
+            for (word, atomic) in words.iter_mut().zip(self.cold.row(node)) {
                 *word = atomic.load(Relaxed);
             }
             let mut at = slot(words, mask);

@@ -5,6 +5,8 @@
 //! trying is left to it. At a chance state, the outcome that is most behind its probability is followed, so that visits
 //! are as even as they can be. Equal scores go to the lowest index; nothing is drawn.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use super::facts::Facts;
 use super::graph::{EdgeRef, Edges, Graph, Link};
 use super::settings::{Formula, Settings};
@@ -39,92 +41,121 @@ impl Graph {
     pub(super) fn pick(&self, at: &Standing<'_>, settings: &Settings, gains: &Gains) -> Pick {
         match at.facts.turn() {
             Turn::Chance => self.pick_outcome(at),
-            turn => self.pick_move(at, turn == Turn::First, settings, gains),
+            turn => {
+                let plain = settings.formula == Formula::Puct
+                    && settings.widening == 0.0
+                    && settings.gain_weight == 0.0
+                    && !self.layout.wide
+                    && at.edges.is_uniform()
+                    && at.way.is_empty()
+                    && at.dead.is_empty();
+                let maximises = turn == Turn::First;
+                if plain {
+                    self.pick_move::<true>(at, maximises, settings, gains)
+                } else {
+                    self.pick_move::<false>(at, maximises, settings, gains)
+                }
+            }
         }
     }
 
-    fn pick_move(
+    /// `PLAIN`: PUCT over all edges at once, with equal priors, in a graph that is not wide, on a way that nothing was left or can
+    /// recur on. So it is nearly always in a search of a board game, and then there is less to look at.
+    fn pick_move<const PLAIN: bool>(
         &self,
         at: &Standing<'_>,
         maximises: bool,
         settings: &Settings,
         gains: &Gains,
     ) -> Pick {
-        let side = |value: f64| if maximises { value } else { 1.0 - value };
-        let mut visits = u64::from(at.facts.weight());
-        let mut opened = 0;
-        for edge in at.edges.iter() {
-            visits += u64::from(edge.visits());
-            opened += u32::from(!matches!(edge.link(), Link::Untried | Link::Closed));
-        }
+        // Exact: zero and one change nothing.
+        let (base, sign) = if maximises { (0.0, 1.0) } else { (1.0, -1.0) };
+        let side = |value: f64| base + sign * value;
         // Exact: a float holds integers up to 2^53.
-        let total = visits as f64;
+        let total = (u64::from(at.facts.weight()) + at.edges.visits()) as f64;
+        let may_expand = PLAIN || !self.layout.wide || self.depth(at.node) < settings.depth_limit;
+        let mut may_open = PLAIN || settings.widening == 0.0 || {
+            let opened = |edge: &EdgeRef<'_>| !matches!(edge.link(), Link::Untried | Link::Closed);
+            let considered = settings.widening * sqrt(total);
+            (at.edges.iter().filter(opened).count() as f64) < considered.max(1.0)
+        };
         let even = at.edges.even_share();
-        let may_expand = !self.layout.wide || self.depth(at.node) < settings.depth_limit;
-        let considered = settings.widening * libm::sqrt(total);
-        let mut may_open = settings.widening == 0.0 || f64::from(opened) < considered.max(1.0);
         let breadth = match settings.formula {
-            Formula::Puct => settings.exploration * libm::sqrt(total),
+            Formula::Puct => settings.exploration * sqrt(total),
             Formula::Uct => libm::log(total),
         };
+        let share = breadth * even;
         let first_play = side(at.value) - settings.first_play_reduction;
-        let (mut chosen, mut best) = (None, f64::NEG_INFINITY);
+        let (mut chosen, mut best) = (u32::MAX, f64::NEG_INFINITY);
         let (mut busy, mut unopened) = (false, None);
-        for (index, edge) in (0..).zip(at.edges.iter()) {
-            let value = match edge.link() {
-                Link::Closed => continue,
-                Link::Claimed => {
-                    busy = true;
+        let (links, visits) = at.edges.columns();
+        for (index, (link, visits)) in (0..).zip(links.iter().zip(visits)) {
+            let value = if let Some(child) = Link::node(link) {
+                let (value, facts) = self.value_and_facts(child);
+                if facts.is_complete() {
                     continue;
                 }
-                Link::Untried if !may_expand => continue,
-                Link::Untried if !may_open => {
-                    unopened.get_or_insert(index);
+                if PLAIN {
+                    side(value)
+                } else if at.dead.contains(&child) {
                     continue;
-                }
-                Link::Untried => {
-                    if settings.widening > 0.0 {
-                        may_open = false;
-                    }
-                    match settings.formula {
-                        Formula::Uct => f64::INFINITY,
-                        Formula::Puct if settings.gain_weight == 0.0 => first_play,
-                        Formula::Puct => {
-                            let gain = settings.gain_weight * gains.of(edge.action());
-                            first_play + if maximises { gain } else { -gain }
-                        }
-                    }
-                }
-                Link::Forgotten { complete: true, .. } => continue,
-                Link::Forgotten { value, .. } => side(value),
-                Link::Node(child) => {
-                    let (value, facts) = self.value_and_facts(child);
-                    if facts.is_complete() {
-                        continue;
-                    }
+                } else if !at.way.contains(&child) {
+                    side(value)
+                } else {
                     match at.repetition {
-                        _ if at.dead.contains(&child) => continue,
-                        _ if !at.way.contains(&child) => side(value),
                         Some(value) => side(value),
                         None => continue,
                     }
                 }
+            } else {
+                match at.edges.at(index).link() {
+                    Link::Claimed => {
+                        busy = true;
+                        continue;
+                    }
+                    Link::Untried if !may_expand => continue,
+                    Link::Untried if !may_open => {
+                        unopened.get_or_insert(index);
+                        continue;
+                    }
+                    Link::Untried if PLAIN => first_play,
+                    Link::Untried => {
+                        if settings.widening > 0.0 {
+                            may_open = false;
+                        }
+                        match settings.formula {
+                            Formula::Uct => f64::INFINITY,
+                            Formula::Puct if settings.gain_weight == 0.0 => first_play,
+                            Formula::Puct => {
+                                let gain =
+                                    settings.gain_weight * gains.of(at.edges.at(index).action());
+                                first_play + sign * gain
+                            }
+                        }
+                    }
+                    Link::Forgotten { value, complete: false, .. } => side(value),
+                    // A node that another worker has linked just now is left to it.
+                    Link::Closed | Link::Forgotten { .. } | Link::Node(_) => continue,
+                }
             };
-            let score = value + urgency(edge, breadth, even, settings);
+            let score = if PLAIN {
+                value + share / (1.0 + f64::from(visits.load(Relaxed)))
+            } else {
+                value + urgency(at.edges.at(index), breadth, even, settings)
+            };
             if score > best {
-                (chosen, best) = (Some(index), score);
+                (chosen, best) = (index, score);
             }
         }
-        match chosen.or(unopened) {
-            Some(index) => Pick::Edge(index),
-            None if busy => Pick::Busy,
-            None => Pick::Dead,
+        match (chosen, unopened) {
+            (u32::MAX, None) if busy => Pick::Busy,
+            (u32::MAX, None) => Pick::Dead,
+            (u32::MAX, Some(index)) | (index, _) => Pick::Edge(index),
         }
     }
 
     fn pick_outcome(&self, at: &Standing<'_>) -> Pick {
-        let visits: u64 = at.edges.iter().map(|edge| u64::from(edge.visits())).sum();
-        let total = (visits + 1) as f64;
+        let total = (at.edges.visits() + 1) as f64;
         let even = at.edges.even_share();
         let (mut chosen, mut best, mut busy) = (None, f64::NEG_INFINITY, false);
         for (index, edge) in (0..).zip(at.edges.iter()) {
@@ -155,6 +186,15 @@ impl Graph {
     }
 }
 
+/// Correctly rounded on every host, by the processor where it can be asked.
+#[inline]
+fn sqrt(x: f64) -> f64 {
+    #[cfg(feature = "std")]
+    return x.sqrt();
+    #[cfg(not(feature = "std"))]
+    libm::sqrt(x)
+}
+
 /// What is added to an edge's value for being little known.
 #[inline]
 fn urgency(edge: EdgeRef<'_>, breadth: f64, even: f64, settings: &Settings) -> f64 {
@@ -162,6 +202,6 @@ fn urgency(edge: EdgeRef<'_>, breadth: f64, even: f64, settings: &Settings) -> f
     match settings.formula {
         Formula::Puct => breadth * edge.prior().unwrap_or(even) / (1.0 + visits),
         Formula::Uct if visits == 0.0 => 0.0,
-        Formula::Uct => settings.exploration * libm::sqrt(breadth / visits),
+        Formula::Uct => settings.exploration * sqrt(breadth / visits),
     }
 }

@@ -406,21 +406,18 @@ impl Shared {
         let found = match arrival {
             Arrival::Nowhere => Found::Nowhere,
             Arrival::Met { state } => self.graph.find(&state).map_or(Found::Nowhere, Found::Met),
-            Arrival::New { state, turn, evaluation } => match self.graph.find(&state) {
-                Some(met) => Found::Met(met),
-                None => {
-                    let depth = self.graph.depth(last.node).saturating_add(1);
-                    let facts = self.facts_of(turn, evaluation, before, edge.visits());
-                    match self.graph.insert::<SHARED, S>(&state, facts.0, facts.1, depth) {
-                        Some(Ok(new)) => Found::New(new),
-                        Some(Err(met)) => Found::Met(met),
-                        None => {
-                            self.retract::<SHARED, S>(worker);
-                            return Written::NoRoom;
-                        }
+            Arrival::New { state, turn, evaluation } => {
+                let depth = self.graph.depth(last.node).saturating_add(1);
+                let facts = self.facts_of(turn, evaluation, before, edge.visits());
+                match self.graph.insert::<SHARED, S>(&state, facts.0, facts.1, depth) {
+                    Some(Ok(new)) => Found::New(new),
+                    Some(Err(met)) => Found::Met(met),
+                    None => {
+                        self.retract::<SHARED, S>(worker);
+                        return Written::NoRoom;
                     }
                 }
-            },
+            }
         };
         let written = match found {
             Found::Nowhere => {

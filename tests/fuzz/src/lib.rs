@@ -8,6 +8,8 @@
 //!
 //! Bundles are read by both in the same way; what is one is imported, exported again, and imported once more.
 //!
+//! Pieces of a proof, however they come, make it up from the front or are refused.
+//!
 //! Saved searches with bytes changed are refused or go on.
 //!
 //! Objects are read, and what is accepted must be what its fields encode to.
@@ -33,10 +35,12 @@ mod naive_single;
 
 mod bundles;
 mod objects;
+mod pieces;
 mod proofs;
 mod searches;
 
 pub use bundles::bundle;
-pub use objects::{entry, frame, listing};
+pub use objects::{delta, entry, frame, listing};
+pub use pieces::piece;
 pub use proofs::{consistency, inclusion, multi, range, state};
 pub use searches::search;

@@ -5,6 +5,7 @@ use cascow_core::blob::{self, Blob, BlobError, BlobId, BlobIndex, BlobReader};
 use cascow_core::entry::{Entry, Note};
 use cascow_core::frame::{self, Codec, Frame, FrameError};
 use cascow_core::hash::{ContentHash, HashKind};
+use cascow_core::manager::{DeltaObject, encode_delta};
 use cascow_core::merkle::{ListRoot, StateRoot};
 use cascow_core::record::{self, RecordError, SnapshotRecord};
 use cascow_core::store::{MemoryStore, ObjectStore};
@@ -37,6 +38,15 @@ pub fn entry(data: &[u8]) {
     }
     if let Ok(note) = Note::decode(data) {
         assert_eq!(note.encode(), data);
+    }
+}
+
+/// The delta of a state that a manager put away, with and without its first eight bytes, which are seldom right by chance.
+pub fn delta(data: &[u8]) {
+    for data in [data, &[b"CCDL\x01\0\0\0", data].concat()] {
+        if let Ok(delta) = DeltaObject::parse(data) {
+            assert_eq!(encode_delta(delta.edits()).as_deref(), Some(data));
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl ObjectStore for Shelf {
     }
 }
 
-/// Two searches that were saved: of a graph that knows its parents, and of one that does not.
+/// Two searches that were saved, each with its checkpoint: of a graph that does not know parents, and of one that does.
 fn saved() -> &'static [(Vec<(ContentHash, Vec<u8>)>, ContentHash); 2] {
     static SAVED: OnceLock<[(Vec<(ContentHash, Vec<u8>)>, ContentHash); 2]> = OnceLock::new();
     SAVED.get_or_init(|| {
