@@ -2,10 +2,8 @@
 // The worker that owns the database and the search. The page asks by messages `{ id, name, args }` and is answered by
 // `{ id, gave }` or `{ id, threw }`; what changes without being asked for comes as `{ tell, ... }`.
 
-import { init } from "../pkg/index.js";
 import { commands } from "./commands.js";
-
-const ready = init();
+import { ready } from "./package.js";
 
 onmessage = async ({ data: { id, name, args } }) => {
     try {

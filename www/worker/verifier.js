@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The stand-alone verifier, in a worker of its own: it has a proof and a root, and neither the database nor the search.
 
-import { boardOf, init, statisticsOf, verify } from "../pkg/index.js";
-
-const ready = init();
+import { boardOf, statisticsOf, verify } from "../pkg/index.js";
+import { ready } from "./package.js";
 
 
 onmessage = async ({ data: { id, proof, root, game } }) => {
