@@ -126,6 +126,11 @@ export class History {
     }
 }
 
+/** What stands there before anybody went anywhere. */
+export function present(place) {
+    place.replaceChildren(el("p", { class: "soft" }, "You are in the present. Once you go to a point, the root that its statistics had then and the root that they have now stand here, one below the other."));
+}
+
 /** What was found on going to a point. */
 export function found(place, { point, states, millis: took, rootUnchanged, root }) {
     place.replaceChildren(

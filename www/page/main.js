@@ -3,7 +3,7 @@
 
 import { Engine } from "./engine.js";
 import { PlayBoard } from "./board.js";
-import { History, found } from "./history.js";
+import { History, found, present } from "./history.js";
 import { Meter } from "./meter.js";
 import { Proofs } from "./proof.js";
 import { Steps } from "./steps.js";
@@ -75,12 +75,12 @@ engine.on("position", news => {
     views.news(news);
     proofs.news(news);
     history.at(news.at);
-    if (!before || before.moves !== news.moves || before.game !== news.game) steps.reset();
+    if (!before || before.moves !== news.moves || before.game !== news.game) steps.reset(news);
     if (!before || before.phase !== news.phase || before.moves !== news.moves) announce(before, news);
 });
 
 engine.on("played", ({ move, side, board: next, moves }) => {
-    if (view?.phase === "back") byId("travelled").replaceChildren();
+    if (view?.phase === "back") present(byId("travelled"));
     // The board answers before the search has gone on.
     view = { ...view, ...next, moves, legal: next.moves, known: [], line: [], phase: "moving" };
     show();
@@ -98,11 +98,11 @@ function announce(before, { phase, turn, outcome, you }) {
 function show() {
     const { outcome, you, turn, phase, moves, game, thought } = view, yours = mine(view);
     for (const part of document.querySelectorAll("[data-only]")) part.hidden = part.dataset.only !== game;
-    board.show(view, moves, { known: view.known, yours, hints: known.rings });
+    board.show(view, moves, { known: view.known, yours, hints: known.hints });
     if (phase !== "moving") thoughts.show(view, yours);
     say(byId("status"), outcome === "draw" ? "A draw" : outcome ? `${names[outcome]} has won`
         : phase === "back" ? `Back at move ${split(game, moves).length}` : you === turn ? `Your turn, ${names[turn]}` : you === "both" ? `${names[turn]} to move` : `${names[turn]} is thinking`);
-    const spent = `${many(thought.playouts, "playout")} in ${millis(Math.round(thought.millis / 100) * 100)}`;
+    const spent = `${many(thought.playouts, "playout")} in ${millis(thought.millis < 100 ? thought.millis : Math.round(thought.millis / 100) * 100)}`;
     say(byId("substatus"), outcome ? `after ${many(split(game, moves).length, "move")}` : phase === "back" ? "As it was. Play a move to branch off, or go on thinking here."
         : phase === "moving" ? "Keeping what is known of this position …" : phase === "resting" ? `Thought it over: ${spent}.` : `${spent} …`);
     byId("board").setAttribute("aria-label", `${titles[game]} board`);
@@ -124,8 +124,8 @@ byId("take-back").addEventListener("click", () => {
     if (point) travel(point.index, true);
 });
 byId("hint-toggle").addEventListener("click", event => {
-    known = remember({ ...known, rings: !known.rings });
-    event.target.ariaPressed = String(known.rings);
+    known = remember({ ...known, hints: !known.hints });
+    event.target.ariaPressed = String(known.hints);
     show();
 });
 byId("new-game").addEventListener("click", () => begin());
@@ -137,7 +137,7 @@ for (const id of ["you", "strength", "time", "ponder"]) byId(id).addEventListene
 byId("settings").addEventListener("submit", event => event.preventDefault());
 
 async function begin() {
-    byId("travelled").replaceChildren();
+    present(byId("travelled"));
     await ask("keep");
     await ask("begin", { game: byId("game").value, settings: settings() });
     history.show(await engine.ask("points"), undefined);
@@ -167,10 +167,11 @@ async function measure() {
 
 async function open() {
     fill(known);
-    byId("hint-toggle").ariaPressed = String(known.rings);
+    byId("hint-toggle").ariaPressed = String(known.hints);
     const asked = new URLSearchParams(location.search).get("database");
     const { version, points, back, lost } = await engine.ask("open", { database: asked ?? "cascow-demo", settings: settings(), last: known.last, game: known.game });
     say(byId("version"), version);
+    present(byId("travelled"));
     arrived(points, back);
     if (back) {
         byId("game").value = back.point.game;

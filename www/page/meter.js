@@ -4,8 +4,8 @@
 import { bytes, count, el, many, millis, say } from "./dom.js";
 
 const figures = {
-    states: "positions, each kept once", logical: "nodes a tree without sharing would have", memory: "memory of the graph",
-    stored: "stored on disk", saved: "not stored twice", quota: "of the browser’s quota", latency: "a write, the last one", kept: "kept in",
+    states: "positions, each kept once", logical: "nodes without sharing", memory: "memory of the graph",
+    stored: "stored on disk", saved: "not stored twice", quota: "of the browser’s quota", latency: "for the last write", kept: "kept in",
 };
 
 const reasons = {
@@ -32,8 +32,8 @@ export class Meter {
     }
 
     counts({ states, logicalNodes, transpositions, forgotten, bytes: memory }) {
-        this.#set("states", count(states), forgotten ? `${count(forgotten)} forgotten for want of room` : "");
-        this.#set("logical", count(logicalNodes), `${many(transpositions, "path")} met a known position`);
+        this.#set("states", count(states), forgotten ? `${count(forgotten)} forgotten so far` : "");
+        this.#set("logical", count(logicalNodes), `${count(transpositions)} times, paths met`);
         this.#set("memory", bytes(memory), states ? `${count(memory / states)} bytes a position` : "");
     }
 

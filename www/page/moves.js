@@ -49,7 +49,7 @@ export class Thoughts {
     #moves({ known, legal }, yours) {
         const body = byId("moves");
         if (this.#rows.size !== legal.length || legal.some(move => !this.#rows.has(move))) {
-            this.#rows = new Map(legal.map(move => [move, this.#row(move)]));
+            this.#rows = new Map(legal.toSorted().map(move => [move, this.#row(move)]));
             body.replaceChildren(...[...this.#rows.values()].map(({ row }) => row));
         }
         const total = known.reduce((sum, move) => sum + move.visits, 0), of = new Map(known.map(move => [move.move, move]));

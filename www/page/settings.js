@@ -4,7 +4,7 @@
 import { byId } from "./dom.js";
 
 const NAME = "cascow-page";
-const DEFAULTS = { last: null, game: "connect4", rings: true, settings: null };
+const DEFAULTS = { last: null, game: "connect4", hints: true, settings: null };
 
 export function remembered() {
     try {

@@ -14,9 +14,10 @@ export function settled({ lowest, highest }) {
     return lowest === 1 ? "first" : lowest === 0 ? "second" : "draw";
 }
 
-/** The colour of a value: blue where the first player wins, amber where the second does, nothing much between. */
+/** The colour of a value: blue where the first player wins, amber where the second does. Most values lie near the middle, so
+ *  differences there are drawn larger. */
 export function colour(value) {
-    const share = Math.round(100 * Math.min(1, Math.abs(value - 0.5) * 2));
+    const share = Math.round(100 * Math.sqrt(Math.min(1, Math.abs(2 * value - 1))));
     return `color-mix(in oklab, var(--${value >= 0.5 ? "first" : "second"}) ${share}%, var(--even))`;
 }
 

@@ -21,6 +21,7 @@ export class Steps {
     #cards = phases.map((name, i) => el("li", {}, el("h3", {}, `${i + 1}. ${name}`), el("p", {}, before[i])));
     #status = el("p", { class: "soft" });
     #next = el("button", { type: "button", class: "firm", id: "step-next", click: () => this.advance() }, "Begin");
+    #board = null;
     #step = null;
     #phase = -1;
     #timer = null;
@@ -36,12 +37,11 @@ export class Steps {
                 button("step-skip", "100 steps at once", () => this.#skip(100)),
                 button("step-reset", "Begin anew", () => this.reset())),
             el("ol", { class: "phases" }, this.#cards), this.#film, this.#status);
-        this.#status.textContent = "Nothing has been stepped yet.";
-        this.#film.append(el("p", { class: "note" }, "The boards of a step’s path appear here."));
     }
 
     /** The position on the board is another: the next step begins a new small search. */
-    reset() {
+    reset(board = this.#board) {
+        this.#board = board;
         this.#fresh = true;
         this.#step = null;
         this.#phase = -1;
@@ -51,7 +51,8 @@ export class Steps {
             card.removeAttribute("aria-current");
             card.lastChild.textContent = before[i];
         });
-        this.#film.replaceChildren(el("p", { class: "note" }, "The boards of a step’s path appear here."));
+        this.#film.replaceChildren(el("div", { class: "frame" }, picture(board, { label: describe(board) }), el("p", {}, "Not searched yet")),
+            el("p", { class: "note" }, "The boards on the path of each step appear here, from the left to the right."));
         this.#status.textContent = "Nothing has been stepped yet.";
     }
 
