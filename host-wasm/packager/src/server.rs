@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! A server of static files, to this machine alone.
 
-use std::fs::File;
+use std::fs;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use tiny_http::{Header, Method, Response, Server};
+use tiny_http::{Method, Request, Server};
 
 /// Serves `directory` until it is killed. The first line of output says where.
 pub(crate) fn serve(directory: &Path, port: u16) -> Result<()> {
@@ -21,24 +22,26 @@ pub(crate) fn serve(directory: &Path, port: u16) -> Result<()> {
             Method::Get | Method::Head => find(&directory, request.url()),
             _ => None,
         };
-        let answered = match found.and_then(|path| Some((File::open(&path).ok()?, path))) {
-            Some((file, path)) => {
-                let mut response = Response::from_file(file);
-                // A page that was built anew is to be seen at once.
-                let headers = [("Content-Type", kind(&path)), ("Cache-Control", "no-cache")];
-                for (name, value) in headers {
-                    // UNWRAP: both are fixed ASCII.
-                    let header = Header::from_bytes(name, value).expect("a plain header");
-                    response.add_header(header);
-                }
-                request.respond(response)
-            }
-            None => request.respond(Response::from_string("not found\n").with_status_code(404)),
+        let answered = match found.and_then(|path| Some((fs::read(&path).ok()?, path))) {
+            Some((bytes, path)) => answer(request, "200 OK", kind(&path), &bytes),
+            None => answer(request, "404 Not Found", "text/plain", b"not found\n"),
         };
         // Who went away before the answer needs none.
         drop(answered);
     }
     Ok(())
+}
+
+/// Answers, and has the connection closed. A connection that stays open keeps one of the server's threads, and when two come at the
+/// same moment the second may be given to a thread that waits for the first: the browser would wait for it without end.
+fn answer(request: Request, status: &str, kind: &str, bytes: &[u8]) -> io::Result<()> {
+    let head = *request.method() == Method::Head;
+    let mut to = request.into_writer();
+    write!(to, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", bytes.len())?;
+    // A page that was built anew is to be seen at once.
+    to.write_all(b"Cache-Control: no-cache\r\nConnection: close\r\n\r\n")?;
+    to.write_all(if head { &[] } else { bytes })?;
+    to.flush()
 }
 
 /// The file that a URL names; `None` if it has none, or names anything outside.
@@ -74,7 +77,14 @@ mod tests {
     fn nothing_outside_the_directory_is_found() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
         assert_eq!(find(&directory, "/Cargo.toml?x=1"), Some(directory.join("Cargo.toml")));
-        for url in ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "//etc/passwd", "/src/../../Cargo.toml", "Cargo.toml", "/src"] {
+        for url in [
+            "/../Cargo.toml",
+            "/%2e%2e/Cargo.toml",
+            "//etc/passwd",
+            "/src/../../Cargo.toml",
+            "Cargo.toml",
+            "/src",
+        ] {
             assert_eq!(find(&directory, url), None, "{url}");
         }
     }
