@@ -21,7 +21,14 @@ const PRELUDE: &str = r"
             if (performance.now() - begun > 60_000) throw new Error(`waited in vain for ${what}: ${text('#status')}, ${text('#substatus')}, ${text('#fault')}`);
     };
     const rested = () => until('rest', () => 'ready' in one('#badge').dataset && !one('.point') === false && (text('#substatus').startsWith('Thought') || text('#substatus').startsWith('after')));
-    const back = () => until('an earlier point', () => text('#status').startsWith('Back at'));
+    const discs = () => all('.cell[data-side]').length;
+    // After a person's move and its answer: so many discs, and so many points kept.
+    const moved = (n, points) => until(`${n} discs and ${points} points`, () => discs() === n && all('.point').length === points && text('#substatus').startsWith('Thought'));
+    const look = async point => {
+        one('#travelled').replaceChildren();
+        one(point).click();
+        await until('an earlier point', () => text('#status').startsWith('Back at') && one('#root-now'));
+    };
     const choose = (id, value) => { one(id).value = value; one(id).dispatchEvent(new Event('change', { bubbles: true })); };
     const known = () => [text('#visits'), text('#verdict'), ...all('#moves tr').map(row => row.textContent)].join('|');
 ";
@@ -190,6 +197,7 @@ fn a_game_is_played_to_its_end_by_keys_alone() {
         if !status.starts_with("Your turn") {
             break status;
         }
+        let discs = visit.run("return discs()");
         // Every other move by walking there.
         let column = visit.text("return String(all('[role=gridcell]').findIndex(cell => 'open' in cell.dataset) % 7 + 1)");
         if moves % 2 == 0 {
@@ -202,7 +210,7 @@ fn a_game_is_played_to_its_end_by_keys_alone() {
             visit.press("Enter");
         }
         moves += 1;
-        visit.run("await until('a move', () => !text('#status').startsWith('Your turn'))");
+        visit.run(&format!("await until('move {moves} at {column}, from ' + document.activeElement.ariaLabel, () => discs() > {discs})"));
         assert!(moves <= 21, "a game without an end");
     };
     assert!(ended.contains("won") || ended.contains("draw"), "{ended}");
@@ -213,8 +221,10 @@ fn a_game_is_played_to_its_end_by_keys_alone() {
     );
     assert!(!spoken.is_empty());
     // Every position has its point: those before the moves, and the last one.
-    let discs = visit.run("return all('.cell[data-side]').length").as_u64();
-    let points = visit.run("await until('points', () => all('.point').length > all('.cell[data-side]').length); return all('.point').length");
+    let discs = visit.run("return discs()").as_u64();
+    let points = visit.run(
+        "await until('points', () => all('.point').length > discs()); return all('.point').length",
+    );
     assert_eq!(points.as_u64(), discs.map(|discs| discs + 1));
 }
 
@@ -223,7 +233,7 @@ fn the_tree_is_back_after_a_reload_and_after_the_browsers_end() {
     let mut visit = Visit::at_rest();
     visit.run("one('#ponder').click(); await until('thoughts', () => text('#substatus').endsWith('…')); await rested()");
     // Looked at, nothing is thought any more: what is there now is what must come back.
-    visit.run("one('.point[aria-current]').click(); await back(); await until('a root', () => one('#root-now'))");
+    visit.run("await look('.point[aria-current]')");
     let root = visit.text("return text('#root-now')");
     let states = visit.text("return all('#meter dd')[0].textContent");
     assert_eq!(root.len(), 64);
@@ -240,7 +250,7 @@ fn the_tree_is_back_after_a_reload_and_after_the_browsers_end() {
     came_back(&mut visit);
     // It goes on from there at once; to look again, the newest is gone back from to the same.
     visit.run("await rested()");
-    visit.run("one('.point[aria-current]').click(); await back()");
+    visit.run("await look('.point[aria-current]')");
     let later = visit.text("return text('#root-now')");
     let mut visit = visit.again();
     assert!(visit.text("return text('#badge')").contains("root unchanged"));
@@ -251,10 +261,10 @@ fn the_tree_is_back_after_a_reload_and_after_the_browsers_end() {
 fn an_earlier_point_knows_what_it_knew_and_a_branch_leaves_it_so() {
     let mut visit = Visit::at_rest();
     let mut known = vec![visit.text("return known()")];
-    for column in ["4", "3"] {
+    for (column, discs) in [("4", 2), ("3", 4)] {
         visit.run("one('.board [tabindex=\"0\"]').focus()");
         visit.press(column);
-        visit.run("await until('a move', () => !text('#substatus').startsWith('Thought')); await rested()");
+        visit.run(&format!("await moved({discs}, {discs} + 1)"));
         known.push(visit.text("return known()"));
     }
     assert_eq!(visit.run("return all('.point').length"), 5);
@@ -270,8 +280,7 @@ fn an_earlier_point_knows_what_it_knew_and_a_branch_leaves_it_so() {
     // A branch: it has points of its own, and those of the line that was left are what they were.
     visit.run("one('.board [tabindex=\"0\"]').focus()");
     visit.press("6");
-    visit.run("await until('a move', () => text('#status') !== 'Back at move 2'); await rested()");
-    assert_eq!(visit.run("return all('.point').length"), 7);
+    visit.run("await moved(4, 7)");
     assert_eq!(visit.run("return new Set(all('.point').map(point => point.style.top)).size"), 2);
     visit.run("one('.point[data-index=\"4\"]').click(); await until('point 5', () => text('#travelled').startsWith('Point 5:'))");
     assert_eq!(visit.text("return known()"), known[2]);
@@ -361,9 +370,7 @@ fn games_leave_as_a_bundle_and_come_back_in_another_database() {
     let mut visit = Visit::at_rest();
     visit.run("one('.board [tabindex=\"0\"]').focus()");
     visit.press("4");
-    visit.run(
-        "await until('a move', () => !text('#substatus').startsWith('Thought')); await rested()",
-    );
+    visit.run("await moved(2, 3)");
     let roots = "return JSON.stringify(all('.point').map(point => point.ariaLabel))";
     let before = visit.text(roots);
     // What the page would save as a file is caught on its way.
@@ -450,12 +457,12 @@ fn three_widths_show_all_without_scrolling_sideways_and_nothing_is_asked_of_othe
     let place = repository().join("tests/output/page");
     fs::create_dir_all(&place).unwrap();
     let mut visit = Visit::at_rest();
-    for column in ["4", "3"] {
+    for (column, discs) in [("4", 2), ("3", 4)] {
         visit.run("one('.board [tabindex=\"0\"]').focus()");
         visit.press(column);
-        visit.run("await until('a move', () => !text('#substatus').startsWith('Thought')); await rested()");
+        visit.run(&format!("await moved({discs}, {discs} + 1)"));
     }
-    visit.run("one('.point').click(); await back(); one('#prove').click(); await until('a proof', () => text('#ruling').startsWith('✓'))");
+    visit.run("await look('.point'); one('#prove').click(); await until('a proof', () => text('#ruling').startsWith('✓'))");
     for (width, mobile) in [(390, true), (820, true), (1440, false)] {
         visit.size(width, 1000, mobile);
         for scheme in ["light", "dark"] {

@@ -22,20 +22,20 @@ export class Outline {
     async show(state, board) {
         const root = this.#item({ move: "•", visits: null, valueForMover: null, state, inside: true }, 1, 1, 1);
         root.querySelector("b").textContent = "here";
-        root.ariaLabel = `The position looked from, ${board}`;
+        root.append(el("span", { class: "visually-hidden" }, board));
         root.tabIndex = 0;
-        this.#tree.replaceChildren(root);
+        this.#tree.replaceChildren(el("li", { role: "none" }, root));
         await this.#open(root);
     }
 
     #item(edge, level, place, size) {
         const { move, visits, valueForMover, state, inside, proven } = edge;
         const bar = el("span", { class: "bar" }, el("i"));
-        const item = el("li", {
-            role: "treeitem", tabindex: -1, "aria-level": level, "aria-posinset": place, "aria-setsize": size, "aria-selected": "false",
+        // Branches stand beside their item, not in it, so that its name is what it says itself.
+        const item = el("div", {
+            role: "treeitem", class: "twig", tabindex: -1, "aria-level": level, "aria-posinset": place, "aria-setsize": size, "aria-selected": "false",
             "aria-expanded": state && inside ? "false" : null,
-            "aria-label": `${move}, ${visits === null ? "" : `${count(visits)} visits, `}${valueForMover === undefined || valueForMover === null ? "not tried" : `${percent(valueForMover)} for who plays it${proven ? ", settled" : ""}`}`,
-        }, el("div", { class: "twig" }, el("b", {}, move), bar, el("small", {}, visits === null ? "" : `${count(visits)} visits`), el("small", {}, percent(valueForMover)), el("span", { class: "then" }, proven ? "settled" : "")));
+        }, el("b", {}, move), " ", bar, el("small", {}, visits === null ? "" : `${count(visits)} visits`), " ", el("small", {}, percent(valueForMover)), " ", el("span", { class: "then" }, proven ? "settled" : ""));
         item.state = state;
         item.edge = edge;
         item.bar = bar;
@@ -45,7 +45,7 @@ export class Outline {
     async #open(item) {
         if (item.getAttribute("aria-expanded") !== "false") return;
         item.setAttribute("aria-expanded", "true");
-        const old = item.querySelector(":scope > [role=group]");
+        const old = item.nextElementSibling;
         if (old) {
             old.hidden = false;
             return;
@@ -64,12 +64,12 @@ export class Outline {
             made.bar.style.setProperty("--part", (edge.visits / most).toFixed(3));
             return made;
         });
-        item.append(el("ul", { role: "group" }, items));
+        item.after(el("ul", { role: "group" }, items.map(made => el("li", { role: "none" }, made))));
     }
 
     #close(item) {
         item.setAttribute("aria-expanded", "false");
-        item.querySelector(":scope > [role=group]").hidden = true;
+        item.nextElementSibling.hidden = true;
     }
 
     #hold(item) {
@@ -102,8 +102,8 @@ export class Outline {
         const go = other => other?.focus();
         const act = {
             ArrowDown: () => go(shown[at + 1]), ArrowUp: () => go(shown[at - 1]), Home: () => go(shown[0]), End: () => go(shown.at(-1)),
-            ArrowRight: () => open === "true" ? go(item.querySelector("[role=treeitem]")) : this.#open(item),
-            ArrowLeft: () => open === "true" ? this.#close(item) : go(item.parentElement.closest("[role=treeitem]")),
+            ArrowRight: () => open === "true" ? go(item.nextElementSibling.querySelector("[role=treeitem]")) : this.#open(item),
+            ArrowLeft: () => open === "true" ? this.#close(item) : go(item.closest("[role=group]")?.previousElementSibling),
             Enter: () => this.#select(item), " ": () => this.#select(item),
         }[event.key];
         if (!act) return;
