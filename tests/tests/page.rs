@@ -215,6 +215,7 @@ fn a_game_is_played_to_its_end_by_keys_alone() {
     };
     assert!(ended.contains("won") || ended.contains("draw"), "{ended}");
     assert!(moves >= 3, "{moves}");
+    assert_eq!(visit.text("return text('#fault')"), "");
     // It was said what happened, too.
     let spoken = visit.text(
         "await until('words', () => /won|draw/.test(text('#spoken'))); return text('#spoken')",

@@ -37,7 +37,7 @@ const views = new Views(engine, ({ node }) => {
 });
 
 /** Whether a person may play now. Looking at an earlier point, too: that is how one branches off. */
-const mine = ({ outcome, you, turn, phase }) => !outcome && phase !== "thinking" && (you === "both" || you === turn || phase === "back");
+const mine = ({ outcome, you, turn, phase }) => !outcome && phase !== "thinking" && phase !== "moving" && (you === "both" || you === turn || phase === "back");
 
 async function play(move) {
     if (!view || !mine(view)) return;
@@ -101,7 +101,7 @@ function show() {
     board.show(view, moves, { known: view.known, yours, hints: known.hints });
     if (phase !== "moving") thoughts.show(view, yours);
     say(byId("status"), outcome === "draw" ? "A draw" : outcome ? `${names[outcome]} has won`
-        : phase === "back" ? `Back at move ${split(game, moves).length}` : you === turn ? `Your turn, ${names[turn]}` : you === "both" ? `${names[turn]} to move` : `${names[turn]} is thinking`);
+        : phase === "moving" ? "One moment …" : phase === "back" ? `Back at move ${split(game, moves).length}` : you === turn ? `Your turn, ${names[turn]}` : you === "both" ? `${names[turn]} to move` : `${names[turn]} is thinking`);
     const spent = `${many(thought.playouts, "playout")} in ${millis(thought.millis < 100 ? thought.millis : Math.round(thought.millis / 100) * 100)}`;
     say(byId("substatus"), outcome ? `after ${many(split(game, moves).length, "move")}` : phase === "back" ? "As it was. Play a move to branch off, or go on thinking here."
         : phase === "moving" ? "Keeping what is known of this position …" : phase === "resting" ? `Thought it over: ${spent}.` : `${spent} …`);

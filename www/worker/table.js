@@ -29,6 +29,7 @@ export class Table {
     #told = 0;
     #saved = false;
     #saving = null;
+    #moving = false;
     /** Of the thinking that goes on or has just ended. */
     #thought = { playouts: 0, millis: 0 };
     search = null;
@@ -82,11 +83,15 @@ export class Table {
     /** Plays a move: keeps what is known of the position that it leaves, then goes on at the next. */
     async play(move) {
         const { game, moves, turn: side, legal } = this.#position();
+        // A move is being kept: this one was meant for the position before it, or comes too early.
+        if (this.#moving) throw Object.assign(new Error("a move is being made"), { code: "busy" });
         if (!legal.includes(move)) throw Object.assign(new Error(`${move} cannot be played here`), { code: "illegal-move" });
         const turn = ++this.#turn;
+        this.#moving = true;
         // The board answers at once; what takes longer comes after.
         if (move !== "pass") this.#tell("played", { move, side, board: boardAfter(game, moves + move), moves: moves + move });
         await this.keep("strict");
+        this.#moving = false;
         if (turn !== this.#turn) return;
         this.search.advance(move);
         this.#keeper.leave();
