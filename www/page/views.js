@@ -49,7 +49,13 @@ export class Views {
             this.#seen = entry.isIntersecting;
             if (this.#seen) this.refresh();
         }).observe(byId("views").closest("section"));
-        new ResizeObserver(() => { if (this.#scene && this.#kind !== "outline") this.#views[this.#kind].draw(this.#scene, this.#chosen); }).observe(byId("paths").parentElement);
+        new ResizeObserver(() => {
+            if (!this.#scene || this.#kind === "outline") return;
+            // At once in the new room, and soon with as much as it holds.
+            this.#views[this.#kind].draw(this.#scene, this.#chosen);
+            this.#last = 0;
+            this.refresh();
+        }).observe(byId("paths").parentElement);
     }
 
     /** The position on the board is another, or more is known of it. */
