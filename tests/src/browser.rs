@@ -262,7 +262,8 @@ impl Browser {
                 return await (async () => {{ {body} }})();
             }})().then(gave => ({{ gave }}), error => ({{ threw: error.code ?? String(error.stack ?? error) }}))"
         );
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let params =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         self.send(Some(tab), "Runtime.evaluate", params)
     }
 
@@ -306,7 +307,8 @@ const PRELUDE: &str = r#"
 impl Drop for Browser {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let group = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+            let group =
+                i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
             if let Some(group) = group {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }

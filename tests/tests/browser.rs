@@ -49,8 +49,7 @@ const PLAY: &str = "
 
 /// The search of [`PLAY`], by the native core.
 fn played<B: Board>(start: B, playouts: u64) -> Search<B> {
-    let settings =
-        Settings { seed: 7, byte_limit: Some(256 << 20), ..Settings::two_players() };
+    let settings = Settings { seed: 7, byte_limit: Some(256 << 20), ..Settings::two_players() };
     let mut game = Playouts::new();
     let mut search = Search::new(settings, start, &mut game).unwrap();
     while search.counts().evaluations < playouts + 1 {
@@ -72,7 +71,9 @@ fn statistics<B: Board>(search: &Search<B>) -> StateTrie {
         let mut value = node.visits.to_le_bytes().to_vec();
         value.extend(node.value.to_le_bytes());
         let halves = |bound: f64| [0.0, 0.5, 1.0].iter().position(|half| *half == bound).unwrap();
-        value.extend([node.bounds.0, node.bounds.1].map(|bound| u8::try_from(halves(bound)).unwrap()));
+        value.extend(
+            [node.bounds.0, node.bounds.1].map(|bound| u8::try_from(halves(bound)).unwrap()),
+        );
         value.push(u8::from(node.is_complete) | u8::from(node.evaluation.terminal) << 1);
         value.push(u8::from(node.turn == Turn::Second));
         value.extend([0; 4]);
@@ -89,10 +90,12 @@ fn after_a_reload_the_tree_is_back_and_goes_on_as_it_would_have() {
     let (mut browser, tab) = stage.browser();
     let saved = ok(browser.run(
         &tab,
-        &format!("{PLAY}
+        &format!(
+            "{PLAY}
             const status = await db.status();
             const point = await db.savePoint('game', search, {{ label: 'first' }});
-            return {{ status, point }};"),
+            return {{ status, point }};"
+        ),
     ));
     assert_eq!(saved["status"]["persistence"], "indexeddb", "{saved}");
     assert_eq!(saved["status"]["role"], "leader");
@@ -301,7 +304,10 @@ fn without_indexeddb_all_of_it_works_in_memory_and_says_so() {
     let stage = Stage::new();
     let (mut browser, tab) = stage.browser();
     for (hide, reason) in [
-        ("Object.defineProperty(globalThis, 'indexedDB', { value: undefined, configurable: true });", "no-indexeddb"),
+        (
+            "Object.defineProperty(globalThis, 'indexedDB', { value: undefined, configurable: true });",
+            "no-indexeddb",
+        ),
         (
             "Object.defineProperty(globalThis, 'indexedDB', { value: Object.create(IDBFactory.prototype, { open: { value() { throw new DOMException('not here', 'SecurityError'); } } }), configurable: true });",
             "refused",
@@ -342,7 +348,11 @@ fn what_no_head_needs_is_collected_and_what_one_needs_stays() {
     assert_eq!(found["freed"]["bytes"], found["less"], "{found}");
     assert!(found["freed"]["objects"].as_u64().unwrap() >= 50, "{found}");
     assert!(found["less"].as_u64() > Some(100_000), "{found}");
-    assert_eq!((&found["again"]["objects"], &found["same"]), (&json!(0), &found["left"]), "{found}");
+    assert_eq!(
+        (&found["again"]["objects"], &found["same"]),
+        (&json!(0), &found["left"]),
+        "{found}"
+    );
 }
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -357,7 +367,8 @@ fn roots_proofs_and_bundles_are_the_native_hosts_byte_for_byte() {
     for kind in ["sha256", "blake3"] {
         for name in [".bundle", "-present.proof", "-empty.proof", "-other.proof"] {
             let name = format!("{kind}{name}");
-            fs::copy(fixtures.join(&name), stage.server.directory().join("v1").join(&name)).unwrap();
+            fs::copy(fixtures.join(&name), stage.server.directory().join("v1").join(&name))
+                .unwrap();
         }
     }
     let (mut browser, tab) = stage.browser();
@@ -422,7 +433,10 @@ fn roots_proofs_and_bundles_are_the_native_hosts_byte_for_byte() {
     assert_eq!(search["checkpoint"], checkpoint(&native));
     assert_eq!(search["root"], statistics(&native).root().to_string());
     let proof: Vec<u8> = serde_json::from_value(search["proof"].clone()).unwrap();
-    assert_eq!(cascow_core::merkle::verify(&proof, &statistics(&native).root()).unwrap().entries, native.len() as u64);
+    assert_eq!(
+        cascow_core::merkle::verify(&proof, &statistics(&native).root()).unwrap().entries,
+        native.len() as u64
+    );
 }
 
 #[test]
@@ -443,15 +457,38 @@ fn the_package_is_small() {
 fn the_package_installs_and_runs_in_node_and_in_a_browser() {
     let project = tempfile::tempdir().unwrap();
     let npm = |arguments: &[&str]| {
-        let output = Command::new("npm").args(arguments).arg("--offline").current_dir(project.path()).output();
+        let output = Command::new("npm")
+            .args(arguments)
+            .arg("--offline")
+            .current_dir(project.path())
+            .output();
         let output = output.expect("npm, which Debian has in a package of that name");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    fs::write(project.path().join("package.json"), r#"{ "name": "empty", "private": true, "type": "module" }"#).unwrap();
-    let packed: Value = serde_json::from_str(&npm(&["pack", "--json", &package().display().to_string()])).unwrap();
-    let files: Vec<&str> = packed[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
-    for expected in ["LICENSE", "README.md", "package.json", "index.js", "index.d.ts", "cascow.js", "cascow.d.ts", "cascow_bg.wasm"] {
+    fs::write(
+        project.path().join("package.json"),
+        r#"{ "name": "empty", "private": true, "type": "module" }"#,
+    )
+    .unwrap();
+    let packed: Value =
+        serde_json::from_str(&npm(&["pack", "--json", &package().display().to_string()])).unwrap();
+    let files: Vec<&str> = packed[0]["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["path"].as_str().unwrap())
+        .collect();
+    for expected in [
+        "LICENSE",
+        "README.md",
+        "package.json",
+        "index.js",
+        "index.d.ts",
+        "cascow.js",
+        "cascow.d.ts",
+        "cascow_bg.wasm",
+    ] {
         assert!(files.contains(&expected), "{expected} in {files:?}");
     }
     let tarball = format!("./{}", packed[0]["filename"].as_str().unwrap());
@@ -512,7 +549,12 @@ fn a_hundred_thousand_nodes_are_back_soon() {
         search.run({ playouts: 1 });
         return { millis: performance.now() - begun, states, rootUnchanged, root: point.statisticsRoot };",
     ));
-    println!("{} states back in {} ms, {:?} with the module", found["states"], found["millis"], begun.elapsed());
+    println!(
+        "{} states back in {} ms, {:?} with the module",
+        found["states"],
+        found["millis"],
+        begun.elapsed()
+    );
     assert_eq!((&found["rootUnchanged"], &found["root"]), (&json!(true), &saved["statisticsRoot"]));
     assert!(found["states"].as_u64() >= Some(100_000), "{found}");
     assert!(found["millis"].as_f64() <= Some(1500.0), "{found}");

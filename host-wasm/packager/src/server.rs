@@ -74,7 +74,14 @@ mod tests {
     fn nothing_outside_the_directory_is_found() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
         assert_eq!(find(&directory, "/Cargo.toml?x=1"), Some(directory.join("Cargo.toml")));
-        for url in ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "//etc/passwd", "/src/../../Cargo.toml", "Cargo.toml", "/src"] {
+        for url in [
+            "/../Cargo.toml",
+            "/%2e%2e/Cargo.toml",
+            "//etc/passwd",
+            "/src/../../Cargo.toml",
+            "Cargo.toml",
+            "/src",
+        ] {
             assert_eq!(find(&directory, url), None, "{url}");
         }
     }

@@ -125,11 +125,12 @@ impl Shared {
         let before = self.objects().tally();
         let dropped = self.objects().drop_waiting(&is_alive);
         let sparse = self.objects().sparse_pages(&is_alive);
-        let moved: Vec<ContentHash> =
-            sparse.iter().flat_map(|(_, alive)| alive).copied().collect();
+        let moved: Vec<ContentHash> = sparse.iter().flat_map(|(_, alive)| alive).copied().collect();
         // Brought into memory, then written elsewhere by the transaction that deletes their old pages.
-        self.read(|objects| moved.iter().try_for_each(|hash| objects.get(hash).map(drop).map_err(Failure::from)))
-            .await?;
+        self.read(|objects| {
+            moved.iter().try_for_each(|hash| objects.get(hash).map(drop).map_err(Failure::from))
+        })
+        .await?;
         self.objects().rewrite(&moved);
         let pages: Vec<_> = sparse.iter().map(|(page, _)| *page).collect();
         for page in &pages {

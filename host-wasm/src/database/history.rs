@@ -33,7 +33,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::objects::Objects;
-use super::shared::{Expected, Shared, no_head};
+use super::shared::{Shared, no_head};
+use super::writing::Expected;
 use super::{Database, is_strict, options};
 use crate::board::GameName;
 use crate::error::{Code, Failure};
@@ -97,7 +98,9 @@ impl Point {
             number.copy_from_slice(&fixed[at..at + 8]);
             u64::from_le_bytes(number)
         };
-        let small = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let small = |at: usize| {
+            u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
         let game = match fixed[100] {
             0 => None,
             1 => Some(GameName::Connect4),
@@ -283,7 +286,9 @@ impl Database {
             states: summary.states,
             playouts: summary.playouts,
             bytes: summary.bytes,
-            saved_at_millis: saved_at.or_else(|| js::whole(js_sys::Date::now().trunc())).unwrap_or(0),
+            saved_at_millis: saved_at
+                .or_else(|| js::whole(js_sys::Date::now().trunc()))
+                .unwrap_or(0),
             parent: js::small_option(&given, "parent")?,
             game: summary.game,
             moves: summary.moves,
@@ -334,7 +339,10 @@ impl Database {
             (Some(name), _) => GameChoice::BuiltIn(name),
             (None, Some(game)) => GameChoice::Custom(game.into()),
             (None, None) => {
-                return Err(Failure::argument("this point needs its game, which is written in JavaScript").into());
+                return Err(Failure::argument(
+                    "this point needs its game, which is written in JavaScript",
+                )
+                .into());
             }
         };
         let search =

@@ -316,7 +316,9 @@ impl Objects {
         let Some(entries) = self.pages.borrow_mut().remove(&number) else { return };
         let mut slots = self.slots.borrow_mut();
         for entry in entries {
-            if slots.get(&entry.hash).is_some_and(|slot| slot.home == Home::Page(number, entry.offset))
+            if slots
+                .get(&entry.hash)
+                .is_some_and(|slot| slot.home == Home::Page(number, entry.offset))
                 && let Some(slot) = slots.remove(&entry.hash)
                 && let Some(frame) = slot.frame
             {
