@@ -246,6 +246,7 @@ impl Shared {
         }
     }
 
+    /// By one who has the turn: who read the history to change it must be the next to write it.
     pub(super) async fn save_history(
         &self,
         name: &str,
@@ -253,7 +254,7 @@ impl Shared {
         strict: bool,
     ) -> Result<(), Failure> {
         let target = history.put(self.objects())?;
-        self.move_head(name, target, Expected::Anything, strict).await?;
+        self.move_head_in_turn(name, target, Expected::Anything, strict).await?;
         Ok(())
     }
 }
@@ -294,6 +295,7 @@ impl Database {
             moves: summary.moves,
             label: js::text_option(&given, "label")?.unwrap_or_default(),
         };
+        let _turn = shared.turns().take().await;
         let mut history = shared.history(&name).await?.unwrap_or_default();
         let index = match replace {
             Some(index) if history.points.contains_key(&index) => index,
@@ -366,6 +368,7 @@ impl Database {
     #[wasm_bindgen(js_name = removePoints)]
     pub async fn remove_points(&self, name: String, indices: Vec<u32>) -> Result<(), JsValue> {
         let shared = self.shared();
+        let _turn = shared.turns().take().await;
         let mut history = shared.history(&name).await?.ok_or_else(|| no_head(&name))?;
         history.points.retain(|index, _| !indices.contains(index));
         Ok(shared.save_history(&name, &history, true).await?)

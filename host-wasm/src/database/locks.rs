@@ -8,10 +8,18 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::js::{self, object};
 
+/// A lock, held as long as this lives.
+pub(super) struct Lock(Function);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.call0(&JsValue::UNDEFINED);
+    }
+}
+
 /// What came of asking for a lock.
 pub(super) enum Asked {
-    /// It is held until this is called.
-    Held(Function),
+    Held(Lock),
     /// Another tab holds it.
     Taken,
     /// There are no locks here.
@@ -53,14 +61,9 @@ pub(super) async fn ask(name: &str, waits: bool) -> Asked {
     });
     match JsFuture::from(promise).await {
         Ok(release) => match release.dyn_into() {
-            Ok(release) => Asked::Held(release),
+            Ok(release) => Asked::Held(Lock(release)),
             Err(_) => Asked::Taken,
         },
         Err(_) => Asked::Absent,
     }
-}
-
-/// Lets go of a lock.
-pub(super) fn release(release: &Function) {
-    let _ = release.call0(&JsValue::UNDEFINED);
 }

@@ -74,9 +74,6 @@ impl Shared {
             Err(trouble) => {
                 let shared = Self::new(name, wanted, settings, Place::Memory(Reason::Unreadable));
                 shared.remember(&storage_failure(trouble));
-                if let Asked::Held(release) = &asked {
-                    locks::release(release);
-                }
                 return Ok(shared);
             }
         };
@@ -92,9 +89,6 @@ impl Shared {
             _ => None,
         };
         let Some(kind) = kind else {
-            if let Asked::Held(release) = &asked {
-                locks::release(release);
-            }
             return Ok(Self::new(name, wanted, settings, Place::Memory(Reason::Unreadable)));
         };
         let shared = Self::new(name, kind, settings, Place::Disk(Rc::new(connection)));
@@ -102,9 +96,9 @@ impl Shared {
         shared.take_in(index);
         shared.listen_to_others();
         match asked {
-            Asked::Held(release) => {
+            Asked::Held(lock) => {
                 shared.role.set(Role::Leader);
-                shared.release.replace(Some(release));
+                shared.lock.replace(Some(lock));
             }
             Asked::Absent => shared.role.set(Role::Alone),
             Asked::Taken => {

@@ -79,8 +79,15 @@ impl Shared {
 
     pub(super) fn take_in(&self, index: Index) {
         for (number, directory) in index.directories {
-            if !self.objects.has_page(number) {
-                self.objects.learn(number, page::entries(&directory));
+            // What is to be deleted with the next write is known no more.
+            if self.doomed.borrow().contains(&number) {
+                continue;
+            }
+            let entries = page::entries(&directory);
+            // A page that was deleted may have left its number to another, made by a tab that began later.
+            if !self.objects.has_page(number, &entries) {
+                self.objects.forget_page(number);
+                self.objects.learn(number, entries);
             }
         }
         let mut heads = Heads::default();
@@ -134,10 +141,10 @@ impl Shared {
 }
 
 /// As long as it lives, nothing that is at hand is let go.
-struct Reading<'o>(&'o Objects);
+pub(super) struct Reading<'o>(&'o Objects);
 
 impl<'o> Reading<'o> {
-    fn begin(objects: &'o Objects) -> Self {
+    pub(super) fn begin(objects: &'o Objects) -> Self {
         objects.begin_reading();
         Self(objects)
     }

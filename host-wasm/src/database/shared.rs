@@ -12,7 +12,7 @@ use web_sys::{BroadcastChannel, MessageEvent};
 
 use super::head::Heads;
 use super::idb::{Connection, Trouble};
-use super::locks;
+use super::locks::Lock;
 use super::objects::Objects;
 use super::page::PageNumber;
 use super::settings::Settings;
@@ -83,8 +83,8 @@ pub(crate) struct Shared {
     pub(super) place: RefCell<Place>,
     pub(super) role: Cell<Role>,
     pub(super) turns: Rc<Turns>,
-    /// Lets go of the Web Lock.
-    pub(super) release: RefCell<Option<Function>>,
+    /// The Web Lock of the tab that writes.
+    pub(super) lock: RefCell<Option<Lock>>,
     pub(super) channel: RefCell<Option<(BroadcastChannel, Closure<dyn FnMut(MessageEvent)>)>>,
     pub(super) listeners: RefCell<Vec<(u32, Function)>>,
     pub(super) next_listener: Cell<u32>,
@@ -136,7 +136,7 @@ impl Shared {
             place: RefCell::new(place),
             role: Cell::new(Role::Leader),
             turns: Rc::default(),
-            release: RefCell::default(),
+            lock: RefCell::default(),
             channel: RefCell::default(),
             listeners: RefCell::default(),
             next_listener: Cell::new(0),
@@ -192,9 +192,7 @@ impl Shared {
     }
 
     pub(super) fn let_go(&self) {
-        if let Some(release) = self.release.take() {
-            locks::release(&release);
-        }
+        self.lock.take();
         if let Some((channel, _)) = self.channel.take() {
             channel.set_onmessage(None);
             channel.close();

@@ -46,14 +46,12 @@ impl Shared {
     pub(super) fn wait_for_the_lock(&self) {
         let (this, name) = (self.this.clone(), stored_name(&self.name));
         spawn_local(async move {
-            let Asked::Held(release) = locks::ask(&name, true).await else { return };
-            let shared =
-                this.upgrade().filter(|shared| shared.is_on_disk() && !shared.is_closed.get());
-            let Some(shared) = shared else {
-                locks::release(&release);
+            let Asked::Held(lock) = locks::ask(&name, true).await else { return };
+            let Some(shared) = this.upgrade() else { return };
+            if !shared.is_on_disk() || shared.is_closed.get() {
                 return;
-            };
-            shared.release.replace(Some(release));
+            }
+            shared.lock.replace(Some(lock));
             // What the one before wrote last must be known before anything is written after it.
             if let Err(failure) = shared.refresh().await {
                 shared.remember(&failure);

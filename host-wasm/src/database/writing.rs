@@ -38,10 +38,24 @@ impl Shared {
         expected: Expected,
         strict: bool,
     ) -> Result<u64, Failure> {
+        self.check_open()?;
+        let _turn = self.turns.take().await;
+        self.move_head_in_turn(name, target, expected, strict).await
+    }
+
+    /// [`move_head`](Self::move_head), by one who has the turn already.
+    pub(super) async fn move_head_in_turn(
+        &self,
+        name: &str,
+        target: ContentHash,
+        expected: Expected,
+        strict: bool,
+    ) -> Result<u64, Failure> {
+        self.check_open()?;
         if !self.objects.exists(&target)? {
             return Err(Failure::missing(target));
         }
-        self.write(Some(HeadChange::Move { name, target, expected }), strict).await?;
+        self.write_in_turn(Some(HeadChange::Move { name, target, expected }), strict).await?;
         let last = self.heads.borrow().last(name);
         let version = last.ok_or_else(|| no_head(name))?;
         self.announce(name, version);
@@ -145,7 +159,7 @@ impl Shared {
                     "another tab writes this database: what is put here stays in memory until that is closed",
                 ));
             }
-            let pages = self.objects.pack(self.objects.last_page().next());
+            let pages = self.objects.pack(self.objects.next_page());
             let doomed = self.doomed.borrow().clone();
             if pages.is_empty() && doomed.is_empty() && change.is_none() && !strict {
                 return Ok(());
