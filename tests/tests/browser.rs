@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::othello::Othello;
-use cascow_core::games::{Board, Playouts, after};
+use cascow_core::games::{Board as _, after};
 use cascow_core::hash::HashKind;
-use cascow_core::merkle::StateTrie;
-use cascow_core::search::{Search, Settings, Turn};
 use cascow_core::snapshot::State;
 use cascow_core::store::MemoryStore;
-use cascow_tests::browser::{Browser, Server, Tab, copy, package};
+use cascow_tests::browser::{Browser, Server, Tab};
+use cascow_tests::npm::{copy, package};
+use cascow_tests::oracle::{checkpoint, played, statistics};
 use serde_json::{Value, json};
 
 /// A profile that outlives its browser, and a server at an address that stays.
@@ -46,43 +46,6 @@ const PLAY: &str = "
     const search = Search.begin('connect4', { moves: '44', seed: 7 });
     search.run({ playouts: 20000 });
 ";
-
-/// The search of [`PLAY`], by the native core.
-fn played<B: Board>(start: B, playouts: u64) -> Search<B> {
-    let settings = Settings { seed: 7, byte_limit: Some(256 << 20), ..Settings::two_players() };
-    let mut game = Playouts::new();
-    let mut search = Search::new(settings, start, &mut game).unwrap();
-    while search.counts().evaluations < playouts + 1 {
-        search.step(&mut game).unwrap();
-    }
-    search
-}
-
-fn checkpoint<B: Board>(search: &Search<B>) -> String {
-    search.save(&MemoryStore::new(HashKind::Sha256)).unwrap().checkpoint.to_string()
-}
-
-/// The statistics of a search as `host-wasm` documents them.
-fn statistics<B: Board>(search: &Search<B>) -> StateTrie {
-    let entries = search.nodes().map(|node| {
-        let mut words = vec![0; B::WORDS];
-        node.state.pack(&mut words);
-        let key: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let mut value = node.visits.to_le_bytes().to_vec();
-        value.extend(node.value.to_le_bytes());
-        let halves = |bound: f64| [0.0, 0.5, 1.0].iter().position(|half| *half == bound).unwrap();
-        value.extend(
-            [node.bounds.0, node.bounds.1].map(|bound| u8::try_from(halves(bound)).unwrap()),
-        );
-        value.push(u8::from(node.is_complete) | u8::from(node.evaluation.terminal) << 1);
-        value.push(u8::from(node.turn == Turn::Second));
-        value.extend([0; 4]);
-        (key, value)
-    });
-    let entries: Vec<(Vec<u8>, Vec<u8>)> = entries.collect();
-    let entries = entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-    StateTrie::new(HashKind::Sha256, entries)
-}
 
 #[test]
 fn after_a_reload_the_tree_is_back_and_goes_on_as_it_would_have() {
@@ -289,7 +252,7 @@ fn what_has_no_room_waits_in_memory_until_there_is_some() {
     let refused = ok(browser.run(
         &tab,
         &format!("{NO_ROOM}
-            globalThis.db = await Database.open('q');
+            globalThis.db = await Database.open('q', {{ batchBytes: 1e9, batchMillis: 1e9 }});
             const small = db.put('small');
             await db.commit('h', small);
             room(0);
