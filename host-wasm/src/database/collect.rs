@@ -6,13 +6,14 @@
 //! deleted: what cannot be read may refer to what can.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use cascow_core::hash::ContentHash;
 use cascow_core::reach::{Fault, Reach, Visitor};
 use cascow_core::record::{self, RecordError};
 use cascow_core::search::{self, CheckpointError};
 use cascow_core::store::{ObjectStore, StoreError};
-use wasm_bindgen::JsValue;
+use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::history::History;
@@ -116,8 +117,6 @@ impl Shared {
         if !self.may_write() {
             return Ok((0, 0));
         }
-        // From here on, what is put stays: a save that has put its objects and waits for its turn counts on them.
-        let _collecting = Collecting::begin(self.objects());
         // Nobody moves a head meanwhile.
         let _turn = self.turns().take().await;
         let mut alive = HashSet::new();
@@ -132,7 +131,8 @@ impl Shared {
         let _reading = Reading::begin(objects);
         let (sparse, moved) = loop {
             let sparse = objects.sparse_pages(&is_alive);
-            let moved: Vec<ContentHash> = sparse.iter().flat_map(|(_, alive)| alive).copied().collect();
+            let moved: Vec<ContentHash> =
+                sparse.iter().flat_map(|(_, alive)| alive).copied().collect();
             let absent = objects.pages_of(&moved);
             if absent.is_empty() {
                 break (sparse, moved);
@@ -154,19 +154,19 @@ impl Shared {
     }
 }
 
-/// As long as it lives, what is put is remembered.
-struct Collecting<'o>(&'o Objects);
+/// As long as it lives, what is put stays: a save that has put its objects and waits for its turn counts on them.
+struct Collecting(Rc<Shared>);
 
-impl<'o> Collecting<'o> {
-    fn begin(objects: &'o Objects) -> Self {
-        objects.begin_collecting();
-        Self(objects)
+impl Collecting {
+    fn begin(shared: Rc<Shared>) -> Self {
+        shared.objects().begin_collecting();
+        Self(shared)
     }
 }
 
-impl Drop for Collecting<'_> {
+impl Drop for Collecting {
     fn drop(&mut self) {
-        self.0.end_collecting();
+        self.0.objects().end_collecting();
     }
 }
 
@@ -177,9 +177,12 @@ impl Database {
     ///
     /// # Errors
     /// `missing`, `damaged`: something that a head needs; then nothing is deleted. `quota`, `storage`, `closed`.
-    #[wasm_bindgen(unchecked_return_type = "{ objects: number; bytes: number }")]
-    pub async fn collect(&self) -> Result<JsValue, JsValue> {
-        let (objects, bytes) = self.shared().collect().await?;
-        Ok(object! { "objects": js::number(objects), "bytes": js::number(bytes) }.into())
+    #[wasm_bindgen(unchecked_return_type = "Promise<{ objects: number; bytes: number }>")]
+    pub fn collect(&self) -> Promise {
+        let collecting = Collecting::begin(self.shared());
+        js::promise(Ok(async move {
+            let (objects, bytes) = collecting.0.collect().await?;
+            Ok(object! { "objects": js::number(objects), "bytes": js::number(bytes) }.into())
+        }))
     }
 }

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use cascow_core::hash::{ContentHash, HASH_LEN};
 use cascow_core::record;
 use cascow_core::snapshot::State;
-use js_sys::Object;
+use js_sys::{Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -259,27 +259,22 @@ impl Shared {
     }
 }
 
-#[wasm_bindgen]
-impl Database {
-    /// Saves a search as a new point of a history, or in place of one, in one transaction with all its objects.
-    ///
-    /// # Errors
-    /// `quota`, `storage`, `follower`, `closed`, `busy`, `argument`.
-    #[wasm_bindgen(js_name = savePoint, unchecked_return_type = "Point")]
-    pub async fn save_point(
-        &self,
-        name: String,
-        search: &Search,
-        #[wasm_bindgen(js_name = options, unchecked_optional_param_type = "PointOptions")]
-        given: Option<Object>,
-    ) -> Result<JsValue, JsValue> {
-        let given = options(given);
-        let shared = self.shared();
+/// A point whose search has been put, and that no history has yet.
+struct Saving {
+    point: Point,
+    replace: Option<u32>,
+    is_strict: bool,
+}
+
+impl Saving {
+    fn begin(shared: &Shared, search: &Search, options: &JsValue) -> Result<Self, Failure> {
         shared.check_open()?;
-        let strict = is_strict(&given, true)?;
-        let replace = js::small_option(&given, "replace")?;
-        let saved_at = js::whole_option(&given, "savedAt")?;
-        // What the search is now, before anything is awaited: it may go on meanwhile.
+        let saved_at = js::whole_option(options, "savedAt")?;
+        let saved_at = saved_at.or_else(|| js::whole(js_sys::Date::now().trunc()));
+        let (replace, is_strict) =
+            (js::small_option(options, "replace")?, is_strict(options, true)?);
+        let parent = js::small_option(options, "parent")?;
+        let label = js::text_option(options, "label")?.unwrap_or_default();
         let summary = search.summary()?;
         let point = Point {
             statistics: search.statistics_hash()?,
@@ -287,29 +282,55 @@ impl Database {
             states: summary.states,
             playouts: summary.playouts,
             bytes: summary.bytes,
-            saved_at_millis: saved_at
-                .or_else(|| js::whole(js_sys::Date::now().trunc()))
-                .unwrap_or(0),
-            parent: js::small_option(&given, "parent")?,
+            saved_at_millis: saved_at.unwrap_or(0),
+            parent,
             game: summary.game,
             moves: summary.moves,
-            label: js::text_option(&given, "label")?.unwrap_or_default(),
+            label,
         };
+        Ok(Self { point, replace, is_strict })
+    }
+
+    async fn finish(self, shared: &Shared, name: &str) -> Result<Object, Failure> {
         let _turn = shared.turns().take().await;
-        let mut history = shared.history(&name).await?.unwrap_or_default();
-        let index = match replace {
+        let mut history = shared.history(name).await?.unwrap_or_default();
+        let index = match self.replace {
             Some(index) if history.points.contains_key(&index) => index,
-            Some(index) => return Err(no_point(index).into()),
+            Some(index) => return Err(no_point(index)),
             None => {
                 let index = history.next;
                 history.next = index.saturating_add(1);
                 index
             }
         };
-        let object = point.object(index);
-        history.points.insert(index, point);
-        shared.save_history(&name, &history, strict).await?;
-        Ok(object.into())
+        let object = self.point.object(index);
+        history.points.insert(index, self.point);
+        shared.save_history(name, &history, self.is_strict).await?;
+        Ok(object)
+    }
+}
+
+#[wasm_bindgen]
+impl Database {
+    /// Saves a search as it is when this is called as a new point of a history, or in place of one, in one transaction with all its
+    /// objects.
+    ///
+    /// # Errors
+    /// `quota`, `storage`, `follower`, `closed`, `busy`, `argument`.
+    #[wasm_bindgen(js_name = savePoint, unchecked_return_type = "Promise<Point>")]
+    pub fn save_point(
+        &self,
+        name: String,
+        search: &Search,
+        #[wasm_bindgen(js_name = options, unchecked_optional_param_type = "PointOptions")]
+        given: Option<Object>,
+    ) -> Promise {
+        let given = options(given);
+        let shared = self.shared();
+        js::promise(
+            Saving::begin(&shared, search, &given)
+                .map(|saving| async move { Ok(saving.finish(&shared, &name).await?.into()) }),
+        )
     }
 
     /// The points of a history, in the order of their indices; none if there is no such history.

@@ -122,7 +122,12 @@ impl Game for Custom {
     }
 
     fn actions(&mut self, state: &CustomState, out: &mut Vec<Choice>) -> Result<(), Failure> {
-        for item in js::items(&self.call(&self.actions, state)?)? {
+        let given = self.call(&self.actions, state)?;
+        let items = js::items(&given).map_err(|failure| match failure {
+            Failure::Thrown(_) => failure,
+            _ => broken("`actions` must give something that can be iterated over"),
+        })?;
+        for item in items {
             out.push(match item.dyn_ref::<Array>() {
                 None => Choice::new(action(&item)?),
                 Some(pair) => {
