@@ -23,8 +23,6 @@
 //! | 104 | 4 | bytes of the moves |
 //! | 108 | … | the moves, then to the end the label, in UTF-8 |
 
-use std::collections::BTreeMap;
-
 use cascow_core::hash::{ContentHash, HASH_LEN};
 use cascow_core::record;
 use cascow_core::snapshot::State;
@@ -146,10 +144,23 @@ impl Point {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct History {
     next: u32,
-    points: BTreeMap<u32, Point>,
+    /// In ascending order of their indices.
+    points: Vec<(u32, Point)>,
 }
 
 impl History {
+    fn point(&self, index: u32) -> Option<&Point> {
+        let place = self.points.binary_search_by_key(&index, |(index, _)| *index).ok()?;
+        Some(&self.points[place].1)
+    }
+
+    fn insert(&mut self, index: u32, point: Point) {
+        match self.points.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(place) => self.points[place].1 = point,
+            Err(place) => self.points.insert(place, (index, point)),
+        }
+    }
+
     /// The history that a state is; `None` if it is none.
     pub(super) fn of(state: &State) -> Result<Option<Self>, Failure> {
         let malformed = || Failure::new(Code::Damaged, "the history is malformed");
@@ -163,12 +174,12 @@ impl History {
             }
         }
         let next = bytes(NEXT_KEY).and_then(|next| next.try_into().ok()).ok_or_else(malformed)?;
-        let mut history = Self { next: u32::from_le_bytes(next), points: BTreeMap::new() };
+        let mut history = Self { next: u32::from_le_bytes(next), points: Vec::new() };
         for (key, value) in state.iter() {
             let Some(index) = key.strip_prefix(POINT_PREFIX) else { continue };
             let index = u32::from_be_bytes(index.try_into().map_err(|_| malformed())?);
             let point = Point::decode(&value.bytes).ok_or_else(malformed)?;
-            history.points.insert(index, point);
+            history.insert(index, point);
         }
         Ok(Some(history))
     }
@@ -185,7 +196,7 @@ impl History {
     }
 
     pub(super) fn checkpoints(&self) -> impl Iterator<Item = ContentHash> {
-        self.points.values().map(|point| point.checkpoint)
+        self.points.iter().map(|(_, point)| point.checkpoint)
     }
 
     /// As one file, for a bundle: the next index, then for each point its index, its length and itself. Numbers are 4 bytes,
@@ -209,12 +220,12 @@ impl History {
             Some(u32::from_le_bytes(*number))
         }
         let mut rest = list;
-        let mut history = Self { next: number(&mut rest)?, points: BTreeMap::new() };
+        let mut history = Self { next: number(&mut rest)?, points: Vec::new() };
         while !rest.is_empty() {
             let (index, len) = (number(&mut rest)?, number(&mut rest)?);
             let (point, following) = rest.split_at_checked(usize::try_from(len).ok()?)?;
             rest = following;
-            history.points.insert(index, Point::decode(point)?);
+            history.insert(index, Point::decode(point)?);
         }
         (history.encode_list() == list).then_some(history)
     }
@@ -295,7 +306,7 @@ impl Saving {
         let _turn = shared.turns().take().await;
         let mut history = shared.history(name).await?.unwrap_or_default();
         let index = match self.replace {
-            Some(index) if history.points.contains_key(&index) => index,
+            Some(index) if history.point(index).is_some() => index,
             Some(index) => return Err(no_point(index)),
             None => {
                 let index = history.next;
@@ -304,7 +315,7 @@ impl Saving {
             }
         };
         let object = self.point.object(index);
-        history.points.insert(index, self.point);
+        history.insert(index, self.point);
         shared.save_history(name, &history, self.is_strict).await?;
         Ok(object)
     }
@@ -357,7 +368,7 @@ impl Database {
         let begun = js::now();
         let shared = self.shared();
         let history = shared.history(&name).await?.ok_or_else(|| no_head(&name))?;
-        let point = history.points.get(&index).ok_or_else(|| no_point(index))?;
+        let point = history.point(index).ok_or_else(|| no_point(index))?;
         let game = match (point.game, game) {
             (Some(name), _) => GameChoice::BuiltIn(name),
             (None, Some(game)) => GameChoice::Custom(game.into()),
@@ -391,7 +402,7 @@ impl Database {
         let shared = self.shared();
         let _turn = shared.turns().take().await;
         let mut history = shared.history(&name).await?.ok_or_else(|| no_head(&name))?;
-        history.points.retain(|index, _| !indices.contains(index));
+        history.points.retain(|(index, _)| !indices.contains(index));
         Ok(shared.save_history(&name, &history, true).await?)
     }
 }
@@ -419,9 +430,9 @@ mod tests {
 
     #[test]
     fn a_history_is_read_back_from_its_state() {
-        let mut history = History { next: 9, points: BTreeMap::new() };
-        history.points.insert(3, point());
-        history.points.insert(8, Point { parent: None, game: None, ..point() });
+        let mut history = History { next: 9, points: Vec::new() };
+        history.insert(3, point());
+        history.insert(8, Point { parent: None, game: None, ..point() });
         assert_eq!(History::of(&history.state()).unwrap().as_ref(), Some(&history));
         assert_eq!(History::decode_list(&history.encode_list()), Some(history.clone()));
         let list = history.encode_list();

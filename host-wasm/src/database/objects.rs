@@ -6,7 +6,7 @@
 //! ([`Shared::read`](super::Shared::read)). What is read is verified against its name every time, by the core.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use cascow_core::frame::{self, Codec, Frame};
 use cascow_core::hash::{ContentHash, HashKind};
@@ -64,7 +64,7 @@ pub(crate) struct Objects {
     slots: RefCell<HashMap<ContentHash, Slot>>,
     /// Those that wait, in the order in which they came: what was put together is read together.
     waiting: RefCell<Vec<ContentHash>>,
-    pages: RefCell<BTreeMap<PageNumber, Vec<Entry>>>,
+    pages: RefCell<HashMap<PageNumber, Vec<Entry>>>,
     /// Read in vain since this was last looked at, though they have a place.
     wanted: RefCell<Vec<ContentHash>>,
     /// While somebody reads, nothing at hand is let go.

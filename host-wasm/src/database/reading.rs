@@ -102,9 +102,9 @@ impl Shared {
     pub(super) async fn refresh(&self) -> Result<(), Failure> {
         let Some(connection) = self.connection().await else { return Ok(()) };
         let index = connection.index().await.map_err(storage_failure)?;
-        let there: std::collections::BTreeSet<PageNumber> =
-            index.directories.iter().map(|(number, _)| *number).collect();
-        self.objects.keep_pages(|number| there.contains(&number));
+        // A store's keys come in their order.
+        let there = |number| index.directories.binary_search_by_key(&number, |(number, _)| *number);
+        self.objects.keep_pages(|number| there(number).is_ok());
         self.take_in(index);
         Ok(())
     }

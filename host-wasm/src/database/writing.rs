@@ -261,7 +261,11 @@ impl Shared {
         };
         self.is_closed.set(true);
         self.place.replace(Place::Memory(Reason::Asked));
+        let lock = self.lock.take();
         self.let_go();
+        if let Some(lock) = lock {
+            lock.release().await;
+        }
         written
     }
 }
