@@ -130,7 +130,7 @@ fn persisting(browser: &mut Browser, tab: &Tab) {
                     let left = 1000000, saved = begun, saves = 0;
                     while (left > 0) {{
                         left -= search.run({{ millis: 12, playouts: left }}).playouts;
-                        if ({persists} && performance.now() - saved >= 2000) {{
+                        if ({persists} && performance.now() - saved >= 5000) {{
                             saved = performance.now();
                             saves++;
                             db.commit('autosave', search.save(db).checkpoint, {{ durability: 'relaxed' }});
@@ -151,7 +151,7 @@ fn persisting(browser: &mut Browser, tab: &Tab) {
         costs.push(millis[1] / millis[0] - 1.0);
     }
     println!(
-        "persisting while searching, 1000000 playouts with the whole search saved every 2 s ({:.1} saves a run): {:+.1} % of the time (median of {ROUNDS}, in turn)",
+        "persisting while searching, 1000000 playouts with the whole search saved every 5 s ({:.1} saves a run): {:+.1} % of the time (median of {ROUNDS}, in turn)",
         f64::from(u32::try_from(saves).unwrap_or(u32::MAX))
             / f64::from(u32::try_from(ROUNDS).unwrap_or(1)),
         100.0 * median(costs)
