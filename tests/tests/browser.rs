@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::othello::Othello;
@@ -523,9 +522,9 @@ fn the_package_installs_and_runs_in_node_and_in_a_browser() {
     assert_eq!(installed, env!("CARGO_PKG_VERSION"));
 }
 
-/// 100,000 nodes saved, the page reloaded, and the search going on: at most 1.5 seconds.
+/// How long it takes is a figure of `browser_figures`: here others use the machine, too.
 #[test]
-fn a_hundred_thousand_nodes_are_back_soon() {
+fn a_hundred_thousand_nodes_are_back_with_the_same_root_and_go_on() {
     let stage = Stage::new();
     let (mut browser, tab) = stage.browser();
     let saved = ok(browser.run(
@@ -536,22 +535,33 @@ fn a_hundred_thousand_nodes_are_back_soon() {
         return db.savePoint('game', search);",
     ));
     browser.navigate(&tab, &stage.server.url);
-    let begun = Instant::now();
     let found = ok(browser.run(
         &tab,
-        "const begun = performance.now();
-        const db = await Database.open('big');
+        "const db = await Database.open('big');
         const { search, states, rootUnchanged, point } = await db.loadPoint('game', 0);
-        search.run({ playouts: 1 });
-        return { millis: performance.now() - begun, states, rootUnchanged, root: point.statisticsRoot };",
+        return { states, rootUnchanged, root: point.statisticsRoot, more: search.run({ playouts: 1 }).playouts };",
     ));
-    println!(
-        "{} states back in {} ms, {:?} with the module",
-        found["states"],
-        found["millis"],
-        begun.elapsed()
+    assert_eq!(
+        found,
+        json!({ "states": 100_001, "rootUnchanged": true, "root": saved["statisticsRoot"], "more": 1 })
     );
-    assert_eq!((&found["rootUnchanged"], &found["root"]), (&json!(true), &saved["statisticsRoot"]));
-    assert!(found["states"].as_u64() >= Some(100_000), "{found}");
-    assert!(found["millis"].as_f64() <= Some(1500.0), "{found}");
+}
+
+#[test]
+fn who_opens_a_database_after_it_was_closed_may_write_it() {
+    let stage = Stage::new();
+    let (mut browser, tab) = stage.browser();
+    let found = ok(browser.run(
+        &tab,
+        "const roles = [];
+        for (let at = 0; at < 20; at++) {
+            const db = await Database.open('again');
+            roles.push((await db.status()).role);
+            db.commit('h', db.put('text ' + at), { durability: 'relaxed' });
+            await db.close();
+        }
+        const db = await Database.open('again');
+        return { leaders: roles.filter(role => role === 'leader').length, head: text(await db.get((await db.head('h')).target)) };",
+    ));
+    assert_eq!(found, json!({ "leaders": 20, "head": "text 19" }));
 }
