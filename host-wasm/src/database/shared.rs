@@ -72,6 +72,9 @@ impl Role {
     }
 }
 
+/// What a channel calls when another tab says something.
+type Heard = Closure<dyn FnMut(MessageEvent)>;
+
 /// See [the module](self).
 pub(crate) struct Shared {
     pub(super) name: String,
@@ -85,7 +88,7 @@ pub(crate) struct Shared {
     pub(super) turns: Rc<Turns>,
     /// The Web Lock of the tab that writes.
     pub(super) lock: RefCell<Option<Lock>>,
-    pub(super) channel: RefCell<Option<(BroadcastChannel, Closure<dyn FnMut(MessageEvent)>)>>,
+    pub(super) channel: RefCell<Option<(BroadcastChannel, Heard)>>,
     pub(super) listeners: RefCell<Vec<(u32, Function)>>,
     pub(super) next_listener: Cell<u32>,
     /// Pages to be deleted by the next write.
