@@ -170,6 +170,9 @@ impl Browser {
     }
 
     /// Opens a page, and waits until it is there.
+    ///
+    /// # Panics
+    /// If it does not load.
     #[track_caller]
     pub fn open(&mut self, url: &str) -> Tab {
         let target = self.command(None, "Target.createTarget", json!({ "url": "about:blank" }));
@@ -184,6 +187,9 @@ impl Browser {
     }
 
     /// Goes to a page, and waits until it is there.
+    ///
+    /// # Panics
+    /// If it does not load.
     #[track_caller]
     pub fn navigate(&mut self, tab: &Tab, url: &str) {
         self.send(Some(tab), "Page.navigate", json!({ "url": url }));
@@ -202,6 +208,12 @@ impl Browser {
 
     /// Runs the body of an asynchronous function that has the package at hand, and gives what it returns, or what it throws: as
     /// `Err` with the error's code, or with its text if it has none.
+    ///
+    /// # Errors
+    /// What it throws.
+    ///
+    /// # Panics
+    /// If the browser cannot run it at all.
     #[track_caller]
     pub fn run(&mut self, tab: &Tab, body: &str) -> Result<Value, String> {
         let id = self.begin(tab, body);
