@@ -36,6 +36,8 @@ pub(super) fn step(engine: &mut dyn Engine) -> Result<Object, Failure> {
             ("transposition", Some(node))
         }
         Step::Tried { outcome: Outcome::Closed, .. } => ("closed", None),
+        // All its edges at once: what they led to are the node's edges.
+        Step::Expanded { node, .. } => ("expanded", Some(node)),
         Step::Repeated | Step::Busy => ("repeated", None),
         Step::Exhausted => ("exhausted", None),
     };
