@@ -541,9 +541,11 @@ fn a_hundred_thousand_nodes_are_back_with_the_same_root_and_go_on() {
         const { search, states, rootUnchanged, point } = await db.loadPoint('game', 0);
         return { states, rootUnchanged, root: point.statisticsRoot, more: search.run({ playouts: 1 }).playouts };",
     ));
-    assert_eq!(
-        found,
-        json!({ "states": 100_001, "rootUnchanged": true, "root": saved["statisticsRoot"], "more": 1 })
+    assert_eq!((&found["rootUnchanged"], &found["root"]), (&json!(true), &saved["statisticsRoot"]));
+    assert_eq!(found["states"], saved["states"]);
+    assert!(
+        found["states"].as_u64() > Some(100_000) && found["more"].as_u64() >= Some(1),
+        "{found}"
     );
 }
 

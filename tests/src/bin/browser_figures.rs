@@ -101,7 +101,7 @@ fn reload(browser: &mut Browser, tab: &Tab, url: &str) {
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
         run(browser, tab, "await reloaded.close(); return null;");
         assert_eq!(found["root"], saved["statisticsRoot"]);
-        assert_eq!(found["playouts"], 1);
+        assert!(found["playouts"].as_u64() >= Some(1));
         states = found["states"].as_u64().unwrap();
     }
     println!(
