@@ -21,8 +21,14 @@ const ROUNDS: usize = 21;
 pub type Contestant<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
 
 /// Processor time that this thread has used.
-fn processor_time() -> Duration {
+pub fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Processor time that all threads of this process have used.
+pub fn processor_time_of_all() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
 

@@ -68,7 +68,8 @@ pub enum Unit {
 }
 
 impl Unit {
-    fn show(self, nanos: f64) -> String {
+    /// A time of so many nanoseconds an operation.
+    pub fn show(self, nanos: f64) -> String {
         match self {
             Self::Time if nanos < 100.0 => format!("{nanos:.1} ns"),
             Self::Time if nanos < 1e3 => format!("{nanos:.0} ns"),

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cascow_core::games::{Board, Playouts, after, connect4::Connect4};
 use cascow_core::hash::HashKind;
 use cascow_core::search::{
-    Action, Arrival, CheckpointError, Evaluation, Game, Preference, Renewal, Search, SearchError,
-    Settings, Step, Target, Task, pages_of,
+    Action, Arrival, CheckpointError, Evaluation, Expansion, Game, Preference, Renewal, Search,
+    SearchError, Settings, Step, Target, Task, pages_of,
 };
 use cascow_core::store::{MemoryStore, ObjectStore};
 
@@ -191,7 +191,9 @@ fn a_search_beyond_its_limit_forgets_and_goes_on_with_the_same_statistics() {
     assert!(search.counts().forgotten > 1000, "{:?}", search.counts());
     // A node is looked at after it was made, and growth is by chunks.
     assert!(most < limit + 1000, "{most} bytes");
-    assert_eq!(search.root().visits, 40_001 - search.counts().closed);
+    // The first step tried all seven moves.
+    assert_eq!(search.root().visits, 40_001 + 6);
+    assert_eq!(search.counts().closed, 0);
     let forgotten = |id| search.edges(id).any(|edge| matches!(edge.target, Target::Forgotten(_)));
     assert!(search.nodes().any(|node| forgotten(node.id)));
     // The middle column is the best first move.
@@ -231,8 +233,10 @@ fn several_threads_make_one_sound_graph() {
                 while done.load(Ordering::Relaxed) < 60_000 {
                     let shared = search.read().unwrap();
                     for _ in 0..64 {
-                        match shared.step_beside(&mut worker, &mut game).unwrap() {
-                            Step::Tried { .. } => done.fetch_add(1, Ordering::Relaxed),
+                        match shared.step_beside(&mut worker, 64, &mut game).unwrap() {
+                            Step::Tried { .. } | Step::Expanded { .. } => {
+                                done.fetch_add(1, Ordering::Relaxed)
+                            }
                             Step::Busy | Step::Repeated | Step::Exhausted => 0,
                         };
                     }
@@ -248,7 +252,8 @@ fn several_threads_make_one_sound_graph() {
     let search = search.into_inner().unwrap();
     let root = search.root();
     assert_eq!(search.counts().evaluations, search.len() as u64);
-    assert_eq!(root.visits, 1 + done.into_inner() - search.counts().closed);
+    // The first step tried all seven moves.
+    assert_eq!(root.visits, 1 + 6 + done.into_inner() - search.counts().closed);
     for node in search.nodes() {
         assert!((0.0..=1.0).contains(&node.value));
         assert_eq!(search.find(&node.state), Some(node.id), "a state is one node");
@@ -260,14 +265,15 @@ fn several_threads_make_one_sound_graph() {
 fn a_search_that_renews_all_ancestors_is_for_one_thread() {
     let search = begun(Settings { renewal: Renewal::Ancestors, ..settings(4) }, "");
     let mut worker = search.worker(1);
-    let error = search.step_beside(&mut worker, &mut game()).unwrap_err();
+    let error = search.step_beside(&mut worker, 1, &mut game()).unwrap_err();
     assert_eq!(error, SearchError::NotShareable);
     assert!(error.to_string().contains("Renewal::Path"));
 }
 
 #[test]
 fn steps_in_halves_are_whole_steps_and_can_be_given_up() {
-    let mut whole = begun(settings(6), "");
+    // In halves, edges are tried one by one whatever the settings say.
+    let mut whole = begun(Settings { expansion: Expansion::One, ..settings(6) }, "");
     let mut halves = begun(settings(6), "");
     let mut worker = halves.worker(0);
     let mut game = game();

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 
 use cascow_core::search::{
-    Action, Backup, Choice, Edge, Evaluation, Formula, Game, Generator, Packed, Renewal,
+    Action, Backup, Choice, Edge, Evaluation, Expansion, Formula, Game, Generator, Packed, Renewal,
     Repetition, Search, SearchError, Settings, Step, Target, Turn,
 };
 
@@ -49,6 +49,10 @@ impl<const RULE: u8> Game for Written<RULE> {
     }
 }
 
+fn one_by_one() -> Settings {
+    Settings { expansion: Expansion::One, ..Settings::two_players() }
+}
+
 fn begun<const RULE: u8>(settings: Settings, game: &mut Written<RULE>) -> Search<u32> {
     Search::new(settings, 0, game).unwrap()
 }
@@ -81,7 +85,7 @@ const FAN: &[(Turn, f64, Follow)] = &[
 #[test]
 fn uct_tries_each_action_in_the_games_order_before_any_twice() {
     let mut game = Written::<IMPOSSIBLE>(FAN);
-    let settings = Settings { formula: Formula::Uct, ..Settings::two_players() };
+    let settings = Settings { formula: Formula::Uct, ..one_by_one() };
     let mut search = begun(settings, &mut game);
     for tried in 1..=4 {
         search.step(&mut game).unwrap();
@@ -97,7 +101,7 @@ fn uct_tries_each_action_in_the_games_order_before_any_twice() {
 #[test]
 fn puct_follows_priors_where_values_are_alike() {
     let mut game = Written::<IMPOSSIBLE>(FAN);
-    let mut search = begun(Settings { exploration: 100.0, ..Settings::two_players() }, &mut game);
+    let mut search = begun(Settings { exploration: 100.0, ..one_by_one() }, &mut game);
     search.step(&mut game).unwrap();
     assert_eq!(visits(&search, 0), [0, 0, 1, 0]);
     search.step(&mut game).unwrap();
@@ -164,7 +168,7 @@ fn chance_visits_its_outcomes_as_evenly_as_can_be() {
         (FIRST, 0.3, &[]),
     ];
     let mut game = Written::<IMPOSSIBLE>(DICE);
-    let mut search = begun(Settings::two_players(), &mut game);
+    let mut search = begun(one_by_one(), &mut game);
     run(&mut search, &mut game, 8);
     assert_eq!(visits(&search, 0), [4, 2, 2]);
 }
@@ -187,7 +191,7 @@ fn a_repetition_with_a_value_is_worth_it_and_ends_when_nothing_else_is_left() {
 #[test]
 fn a_repetition_to_be_avoided_is_never_walked() {
     let mut game = Written::<AVOID>(ROUND);
-    let mut search = begun(Settings::two_players(), &mut game);
+    let mut search = begun(one_by_one(), &mut game);
     assert_eq!(run(&mut search, &mut game, 10_000), 4, "there are four edges");
     assert_eq!(search.step(&mut game).unwrap(), Step::Exhausted);
 }

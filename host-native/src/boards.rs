@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cascow_core::games::{Board, Playouts};
-use cascow_core::search::{Outcome, Search, SearchError, Settings, Step, Worker};
+use cascow_core::search::{Search, SearchError, Settings, Step, Worker};
 
 use crate::Error;
 
@@ -110,26 +110,28 @@ struct Budget<'a> {
 
 impl Budget<'_> {
     /// Steps between two looks at the clock: a millisecond's worth or less, which costs nothing beside them.
-    const BATCH: u64 = 256;
+    const BATCH: u32 = 256;
 
     /// Evaluations that the caller may make next, or why there are no more.
-    fn take(&self) -> Result<u64, Stopped> {
+    fn take(&self) -> Result<u32, Stopped> {
         if self.interrupt.load(Ordering::Relaxed) {
             return Err(Stopped::Interrupted);
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Stopped::Time);
         }
-        let take = |left: u64| left.checked_sub(Self::BATCH.min(left)).filter(|_| left > 0);
+        let granted =
+            |left: u64| u32::try_from(left).map_or(Self::BATCH, |left| left.min(Self::BATCH));
+        let take = |left: u64| left.checked_sub(granted(left).into()).filter(|_| left > 0);
         match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
-            Ok(left) => Ok(Self::BATCH.min(left)),
+            Ok(left) => Ok(granted(left)),
             Err(_) => Err(Stopped::Evaluations),
         }
     }
 
     /// Those that were not made.
-    fn give_back(&self, evaluations: u64) {
-        self.left.fetch_add(evaluations, Ordering::Relaxed);
+    fn give_back(&self, evaluations: u32) {
+        self.left.fetch_add(evaluations.into(), Ordering::Relaxed);
     }
 }
 
@@ -142,11 +144,11 @@ fn alone<B: Board>(search: &mut Search<B>, budget: &Budget<'_>) -> Result<Stoppe
         };
         // Steps that evaluate nothing count here too, so that the clock is looked at.
         for _ in 0..Budget::BATCH {
-            match search.step(&mut game).map_err(refused)? {
-                Step::Tried { outcome: Outcome::New { .. }, .. } => granted -= 1,
-                Step::Exhausted => return Ok(Stopped::Exhausted),
-                _ => {}
+            let step = search.step_within(granted, &mut game).map_err(refused)?;
+            if step == Step::Exhausted {
+                return Ok(Stopped::Exhausted);
             }
+            granted -= step.evaluations();
             if granted == 0 {
                 break;
             }
@@ -256,7 +258,7 @@ fn work<B: Board>(
 /// What became of a batch of steps.
 struct Batch {
     /// Evaluations not made.
-    left: u64,
+    left: u32,
     exhausted: bool,
 }
 
@@ -265,19 +267,19 @@ fn step_often<B: Board>(
     search: &Search<B>,
     worker: &mut Worker<B>,
     game: &mut Playouts<B>,
-    granted: u64,
+    granted: u32,
 ) -> Result<Batch, SearchError<Infallible>> {
     let mut left = granted;
     for _ in 0..Budget::BATCH {
-        match search.step_beside(worker, game)? {
-            Step::Tried { outcome: Outcome::New { .. }, .. } => left -= 1,
+        let step = search.step_beside(worker, left, game)?;
+        match step {
             Step::Exhausted => return Ok(Batch { left, exhausted: true }),
             // Others are at all that is worth trying, or there is no room.
             Step::Busy => {
                 thread::yield_now();
                 break;
             }
-            _ => {}
+            _ => left -= step.evaluations(),
         }
         if left == 0 {
             break;

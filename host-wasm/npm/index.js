@@ -7,8 +7,7 @@ export * from "./cascow.js";
 
 let loading;
 
-// wasm-bindgen's own function makes a second instance if it is called again before the first is there, and objects of the first
-// would then be read in the memory of the second.
+// A load that is under way is shared: of two instances, objects of the one would be read in the memory of the other.
 export function init(input) {
     loading ??= begin(input).catch(error => {
         // A request that failed may be made again.
@@ -19,10 +18,13 @@ export function init(input) {
 }
 
 async function begin(input) {
-    // Node's `fetch` does not read files.
-    if (input === undefined && globalThis.process?.versions?.node) {
-        const { readFile } = await import("node:fs/promises");
-        input = await readFile(new URL("cascow_bg.wasm", import.meta.url));
+    if (input === undefined) {
+        input = new URL("cascow_bg.wasm", import.meta.url);
+        // Node's `fetch` does not read files.
+        if (input.protocol === "file:" && globalThis.process?.versions?.node) {
+            const { readFile } = await import("node:fs/promises");
+            input = await readFile(input);
+        }
     }
-    await load(input === undefined ? undefined : { module_or_path: input });
+    await load({ module_or_path: input });
 }

@@ -149,9 +149,9 @@ impl From<StoreError> for Failure {
             StoreError::Missing { hash } => Self::missing(hash),
             StoreError::Frame { hash, error } => Self::Typed {
                 code: match error {
-                    FrameError::Version { .. } | FrameError::Flags { .. } | FrameError::Codec { .. } => {
-                        Code::Unsupported
-                    },
+                    FrameError::Version { .. }
+                    | FrameError::Flags { .. }
+                    | FrameError::Codec { .. } => Code::Unsupported,
                     _ => Code::Damaged,
                 },
                 message,
@@ -236,10 +236,9 @@ impl From<SearchError<Failure>> for Failure {
         match error {
             SearchError::Game(failure) => failure,
             SearchError::Full => Self::new(Code::Full, SearchError::<Self>::Full),
-            SearchError::InvalidSetting { field } => Self::argument(format_args!(
-                "{}",
-                SearchError::<Self>::InvalidSetting { field }
-            )),
+            SearchError::InvalidSetting { field } => {
+                Self::argument(format_args!("{}", SearchError::<Self>::InvalidSetting { field }))
+            }
             error => Self::new(Code::Game, error),
         }
     }

@@ -141,6 +141,10 @@ pub(crate) fn list<T: Into<JsValue>>(values: impl IntoIterator<Item = T>) -> Arr
 /// The items of any iterable.
 pub(crate) fn items(value: &JsValue) -> Result<Vec<JsValue>, Failure> {
     let wrong = || Failure::argument("expected something that can be iterated over");
+    // A number or the like has no methods to look for.
+    if !value.is_object() && !value.is_string() {
+        return Err(wrong());
+    }
     let iterator = js_sys::try_iter(value).map_err(Failure::Thrown)?.ok_or_else(wrong)?;
     iterator.collect::<Result<_, _>>().map_err(Failure::Thrown)
 }
@@ -150,6 +154,16 @@ pub(crate) fn pair(value: &JsValue) -> Result<(JsValue, JsValue), Failure> {
     match value.dyn_ref::<Array>().filter(|array| array.length() == 2) {
         Some(array) => Ok((array.get(0), array.get(1))),
         None => Err(Failure::argument("expected pairs: arrays of two")),
+    }
+}
+
+/// The promise of a call whose first part has been done before anything else may run: what fails there breaks it, too.
+pub(crate) fn promise(
+    begun: Result<impl Future<Output = Result<JsValue, JsValue>> + 'static, Failure>,
+) -> js_sys::Promise {
+    match begun {
+        Ok(rest) => wasm_bindgen_futures::future_to_promise(rest),
+        Err(failure) => js_sys::Promise::reject(&failure.into()),
     }
 }
 

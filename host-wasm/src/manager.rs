@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use cascow_core::hash::HashKind;
 use cascow_core::manager::{
-    Action, Content, Created, Host, Limits, ManagerError, NodeId, NoReplay, StateManager as Core, View,
+    Action, Content, Created, Host, Limits, ManagerError, NoReplay, NodeId, StateManager as Core,
+    View,
 };
 use cascow_core::merkle::StateRoot;
 use cascow_core::snapshot::Delta;
@@ -54,7 +55,9 @@ impl Ids {
 
     fn node(&self, number: u32) -> Result<NodeId, Failure> {
         let node = self.nodes.get(number as usize).copied().flatten();
-        node.ok_or_else(|| Failure::new(Code::UnknownNode, format_args!("there is no node {number}")))
+        node.ok_or_else(|| {
+            Failure::new(Code::UnknownNode, format_args!("there is no node {number}"))
+        })
     }
 
     /// Forgets those that are gone.
@@ -122,9 +125,10 @@ fn created(ids: &mut Ids, created: Result<Created, ManagerError>) -> Result<JsVa
 fn state(view: &View<'_>) -> JsValue {
     match view.bytes() {
         Some(bytes) => js::array(bytes).into(),
-        None => js::list(view.iter().map(|(key, value)| {
-            js_sys::Array::of2(&js::array(key), &js::array(value.bytes))
-        }))
+        None => js::list(
+            view.iter()
+                .map(|(key, value)| js_sys::Array::of2(&js::array(key), &js::array(value.bytes))),
+        )
         .into(),
     }
 }

@@ -261,8 +261,7 @@ impl Snapshot {
         }
         let (id, conflicts) = {
             let mut forest = self.forest().borrow_mut();
-            let merge =
-                forest.tree.merge(self.id, theirs.id, policy).map_err(Failure::from)?;
+            let merge = forest.tree.merge(self.id, theirs.id, policy).map_err(Failure::from)?;
             let id = forest.tree.fork(self.id, &merge.delta).map_err(Failure::from)?;
             (id, merge.conflicts)
         };
@@ -306,7 +305,8 @@ impl Snapshot {
     ) -> Result<Vec<u8>, JsValue> {
         let state = self.state()?;
         let keys = js::items(keys)?.iter().map(js::bytes).collect::<Result<Vec<_>, _>>()?;
-        let entries = keys.iter().map(|key| (key.as_slice(), state.get(key).map(|value| &*value.bytes)));
+        let entries =
+            keys.iter().map(|key| (key.as_slice(), state.get(key).map(|value| &*value.bytes)));
         Ok(state.trie(self.shared.kind()).prove_many(entries).map_err(Failure::from)?)
     }
 
@@ -319,7 +319,8 @@ impl Snapshot {
         self.shared.check_open()?;
         let state = self.state()?;
         let parent = self.forest().borrow().stored_ancestor(self.id).map_err(Failure::from)?;
-        let written = record::write(self.shared.objects(), &state, parent).map_err(Failure::from)?;
+        let written =
+            record::write(self.shared.objects(), &state, parent).map_err(Failure::from)?;
         self.forest().borrow_mut().name(self.id, written.snapshot);
         self.shared.write_behind();
         Ok(written.snapshot.to_string())
@@ -394,7 +395,8 @@ impl Draft {
     /// `freed`.
     #[wasm_bindgen(js_name = makeDirectory)]
     pub fn make_directory(&self, path: String) -> Result<(), JsValue> {
-        let entry = Entry { kind: EntryKind::Directory, mode: 0o755, xattrs: Vec::new(), links: None };
+        let entry =
+            Entry { kind: EntryKind::Directory, mode: 0o755, xattrs: Vec::new(), links: None };
         let note = Note { mtime_secs: 0, mtime_nanos: 0, uid: 0, gid: 0, index: None };
         let value = Value { bytes: entry.encode().into(), note: note.encode().into() };
         Ok(self.change(|delta| {

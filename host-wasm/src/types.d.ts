@@ -184,7 +184,7 @@ export interface GraphView {
 
 /** One step: selection and expansion (`path`), playout (`node`), backup. */
 export interface StepView {
-    outcome: "new" | "transposition" | "closed" | "repeated" | "exhausted";
+    outcome: "new" | "transposition" | "closed" | "repeated" | "exhausted" | "expanded";
     /** The edges gone along from the root; the last one is the one that was tried. */
     path: EdgeView[];
     node?: NodeView;

@@ -7,9 +7,8 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -17,35 +16,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::npm::{cargo_www, copy, gave, package, script};
+
 /// How long an answer may take: far longer than any should on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The repository's own directory.
-#[must_use]
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn cargo_www() -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(repository());
-    command.args(["run", "--quiet", "--locked", "--release", "-p", "cascow-www", "--"]);
-    command
-}
-
-/// The npm package, built once by the one command that builds it.
-///
-/// # Panics
-/// If it does not build.
-pub fn package() -> &'static Path {
-    static PACKAGE: OnceLock<PathBuf> = OnceLock::new();
-    PACKAGE.get_or_init(|| {
-        let out = repository().join("tests/output/npm");
-        let built = cargo_www().arg("build").arg("--out").arg(&out).status().unwrap();
-        assert!(built.success(), "the package does not build");
-        out
-    })
-}
 
 /// A server of static files, until it is dropped.
 #[derive(Debug)]
@@ -92,15 +66,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Copies a directory with all that is in it.
-///
-/// # Panics
-/// If it cannot.
-pub fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
 }
 
 /// A running browser.
@@ -205,6 +170,9 @@ impl Browser {
     }
 
     /// Opens a page, and waits until it is there.
+    ///
+    /// # Panics
+    /// If it does not load.
     #[track_caller]
     pub fn open(&mut self, url: &str) -> Tab {
         let target = self.command(None, "Target.createTarget", json!({ "url": "about:blank" }));
@@ -219,6 +187,9 @@ impl Browser {
     }
 
     /// Goes to a page, and waits until it is there.
+    ///
+    /// # Panics
+    /// If it does not load.
     #[track_caller]
     pub fn navigate(&mut self, tab: &Tab, url: &str) {
         self.send(Some(tab), "Page.navigate", json!({ "url": url }));
@@ -237,32 +208,25 @@ impl Browser {
 
     /// Runs the body of an asynchronous function that has the package at hand, and gives what it returns, or what it throws: as
     /// `Err` with the error's code, or with its text if it has none.
+    ///
+    /// # Errors
+    /// What it throws.
+    ///
+    /// # Panics
+    /// If the browser cannot run it at all.
     #[track_caller]
     pub fn run(&mut self, tab: &Tab, body: &str) -> Result<Value, String> {
         let id = self.begin(tab, body);
         let answer = self.answer(id);
-        match &answer["exceptionDetails"] {
-            Value::Null => Ok(answer["result"]["value"].clone()),
-            thrown => panic!("{thrown}"),
-        }
-        .and_then(|value| match value["threw"].as_str() {
-            Some(threw) => Err(threw.to_owned()),
-            None => Ok(value["gave"].clone()),
-        })
+        assert!(answer["exceptionDetails"].is_null(), "{answer}");
+        gave(&answer["result"]["value"])
     }
 
     /// Begins what [`run`](Self::run) does.
     pub fn begin(&mut self, tab: &Tab, body: &str) -> u64 {
-        let expression = format!(
-            "(async () => {{
-                const cascow = await import('/pkg/index.js');
-                const {{ init, Database, Search, StateManager, verify, verifyMany, statisticsOf, contentHash }} = cascow;
-                await init();
-                {PRELUDE}
-                return await (async () => {{ {body} }})();
-            }})().then(gave => ({{ gave }}), error => ({{ threw: error.code ?? String(error.stack ?? error) }}))"
-        );
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let expression = script("/pkg/index.js", &format!("{TAMPERING}\n{body}"));
+        let params =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         self.send(Some(tab), "Runtime.evaluate", params)
     }
 
@@ -278,10 +242,8 @@ impl Browser {
     }
 }
 
-/// What the bodies of [`Browser::run`] have at hand besides the package.
-const PRELUDE: &str = r#"
-    const code = async doing => { try { await doing(); return "nothing was thrown"; } catch (error) { return error.code ?? String(error); } };
-    const text = bytes => new TextDecoder().decode(bytes);
+/// What the bodies of [`Browser::run`] have at hand besides what those of [`node`](crate::npm::node) have.
+const TAMPERING: &str = r#"
     const raw = (name, version) => new Promise((done, fail) => {
         const request = indexedDB.open("cascow:" + name, version);
         request.onsuccess = () => done(request.result);
@@ -306,7 +268,8 @@ const PRELUDE: &str = r#"
 impl Drop for Browser {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let group = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+            let group =
+                i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
             if let Some(group) = group {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }

@@ -4,6 +4,8 @@
 pub mod aged_disk;
 pub mod browser;
 pub mod ledger;
+pub mod npm;
+pub mod oracle;
 pub mod program;
 pub mod sandbox;
 pub mod simulated;

@@ -4,6 +4,7 @@
 mod cache;
 mod chunking;
 mod collect;
+mod crossover;
 mod deduplication;
 mod indexes;
 mod maps;
@@ -14,6 +15,7 @@ mod roots;
 mod search;
 mod snapshots;
 mod sources;
+mod states;
 mod stores;
 mod workspaces;
 
@@ -31,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 16] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
@@ -43,6 +45,9 @@ const SECTIONS: [Section; 13] = [
     ("cache", cache::run),
     ("collect", collect::run),
     ("search", search::run),
+    ("budget", search::budget::run),
+    ("states", states::run),
+    ("crossover", crossover::run),
     ("programs", programs::run),
     ("workspaces", workspaces::run),
 ];

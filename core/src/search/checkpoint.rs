@@ -39,7 +39,7 @@ use crate::hash::ContentHash;
 use crate::store::{ObjectStore, StoreError};
 
 const MAGIC: [u8; 4] = *b"CCSE";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEADER_LEN: usize = 8;
 
 /// Pages put at once: a few MiB.
@@ -208,7 +208,7 @@ impl<S: Packed> Search<S> {
             room: [
                 graph.hot.capacity() / graph.hot.chunk_len(),
                 graph.edges.capacity() / graph.edges.chunk_len(),
-                u32::try_from(graph.index.len()).unwrap_or(u32::MAX),
+                u32::try_from(graph.index_len()).unwrap_or(u32::MAX),
             ],
             nodes_end,
             edges_end,
@@ -393,7 +393,7 @@ impl Graph {
         grow(&mut self.hot, nodes);
         grow(&mut self.cold, nodes);
         grow(&mut self.edges, edges);
-        self.index = (0..index).map(|_| AtomicU32::new(0)).collect();
+        self.begin_index(index as usize);
         self.nodes_end = AtomicU32::new(manifest.nodes_end);
         self.edges_end = AtomicU32::new(manifest.edges_end);
         let columns = [

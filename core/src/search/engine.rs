@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! The search itself: one step tries one edge.
+//! The search itself: one step tries one edge, or all edges of a node.
 //!
 //! A step first asks the game everything it needs, and writes only when nothing can fail any more: after an error
-//! the graph, the counts and the generator are what they were, but that it may know by then what a node offers.
+//! the graph, the counts and the generator are what they were, but that it may know by then what a node offers, and that values
+//! may have been renewed on the way.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -10,7 +11,7 @@ use core::marker::PhantomData;
 use super::backup::Rules;
 use super::gains::Gains;
 use super::graph::{EdgeId, Graph, Layout, Link, NodeId};
-use super::settings::Settings;
+use super::settings::{MOST_AT_ONCE, Settings};
 use super::worker::{Arrival, Shared, Task, Worker, Written};
 use super::{Action, Choice, Evaluation, Game, MAX_WORDS, Packed, Repetition, SearchError};
 
@@ -24,6 +25,13 @@ pub enum Step {
         /// What it led to.
         outcome: Outcome,
     },
+    /// The edges of a node that was entered for the first time were tried, all at once.
+    Expanded {
+        /// The node.
+        node: NodeId,
+        /// How many of them led to states not met before.
+        new: u32,
+    },
     /// The way led back to itself, in a game where that ends it.
     Repeated,
     /// All that is worth trying is being tried by other workers.
@@ -31,6 +39,18 @@ pub enum Step {
     /// Every state within the depth limit has been met and every edge between them tried, or the root's value is
     /// proven: nothing is left to do.
     Exhausted,
+}
+
+impl Step {
+    /// How many states it evaluated, each of which became a node.
+    #[must_use]
+    pub const fn evaluations(self) -> u32 {
+        match self {
+            Self::Tried { outcome: Outcome::New { .. }, .. } => 1,
+            Self::Expanded { new, .. } => new,
+            Self::Tried { .. } | Self::Repeated | Self::Busy | Self::Exhausted => 0,
+        }
+    }
 }
 
 /// What an edge led to when it was tried.
@@ -128,10 +148,11 @@ impl<S: Packed> Search<S> {
         }
     }
 
-    /// Tries one edge: the one at the end of a descent from the root that nobody has tried.
+    /// Descends from the root to an edge that nobody has tried, and tries it; or all edges of a new node, as set by
+    /// [`Expansion`](super::Expansion).
     ///
-    /// Costs one [`Game::apply`], at most one [`Game::evaluate`] and as a rule one [`Game::actions`], and the renewal of
-    /// values as set by [`Renewal`](super::Renewal). Now and then it makes room or forgets, which costs O(nodes).
+    /// For each edge it costs one [`Game::apply`] and at most one [`Game::evaluate`]; for each descent as a rule one [`Game::actions`],
+    /// and the renewal of values as set by [`Renewal`](super::Renewal). Now and then it makes room or forgets, which costs O(nodes).
     ///
     /// # Errors
     /// [`SearchError`]: the game failed or broke its contract, or the graph is full. The search is as it was before.
@@ -139,8 +160,21 @@ impl<S: Packed> Search<S> {
         &mut self,
         game: &mut G,
     ) -> Result<Step, SearchError<G::Error>> {
+        self.step_within(MOST_AT_ONCE, game)
+    }
+
+    /// A [`step`](Self::step) that tries at most `most` edges, at least one, for who has no more evaluations to give. Where it stops short,
+    /// the others of the node are tried one by one later.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_within<G: Game<State = S>>(
+        &mut self,
+        most: u32,
+        game: &mut G,
+    ) -> Result<Step, SearchError<G::Error>> {
         self.make_room()?;
-        let step = match drive::<false, G>(&self.shared, &mut self.own, game)? {
+        let step = match drive::<false, G>(&self.shared, &mut self.own, game, most)? {
             Driven::Ended(step) => step,
             Driven::Arrived(edge, arrival) => {
                 let written = self.shared.write::<false, S>(&mut self.own, arrival);
@@ -161,7 +195,8 @@ impl<S: Packed> Search<S> {
         }
     }
 
-    /// Tries one edge beside other threads that do the same, each with a worker of its own. `Step::Busy` means to try again.
+    /// A step beside other threads that do the same, each with a worker of its own, and within `most` edges as in
+    /// [`step_within`](Self::step_within). `Step::Busy` means to try again.
     ///
     /// Room is not made here: whoever finds [`needs_room`](Self::needs_room) makes the others wait and calls
     /// [`make_room`](Self::make_room). What the worker counted is the search's once [`count`](Self::count) was called.
@@ -171,12 +206,13 @@ impl<S: Packed> Search<S> {
     pub fn step_beside<G: Game<State = S>>(
         &self,
         worker: &mut Worker<S>,
+        most: u32,
         game: &mut G,
     ) -> Result<Step, SearchError<G::Error>> {
         if self.shared.graph.layout.wide {
             return Err(SearchError::NotShareable);
         }
-        match drive::<true, G>(&self.shared, worker, game)? {
+        match drive::<true, G>(&self.shared, worker, game, most)? {
             Driven::Ended(step) => Ok(step),
             Driven::Arrived(edge, arrival) => {
                 match self.shared.write::<true, S>(worker, arrival) {
@@ -341,33 +377,45 @@ enum Driven<S> {
     Arrived(EdgeId, Arrival<S>),
 }
 
-/// Has a worker seek until an edge was tried, asking the game.
+/// Has a worker seek until an edge was tried, or at most `most` edges of a node at once, asking the game.
 fn drive<const SHARED: bool, G: Game>(
     shared: &Shared,
     worker: &mut Worker<G::State>,
     game: &mut G,
+    most: u32,
 ) -> Result<Driven<G::State>, SearchError<G::Error>> {
     loop {
         match shared.seek::<SHARED, G::State, G::Error>(worker)? {
             Task::Repeated => return Ok(Driven::Ended(Step::Repeated)),
             Task::Busy => return Ok(Driven::Ended(Step::Busy)),
             Task::Exhausted => return Ok(Driven::Ended(Step::Exhausted)),
-            Task::Expand { state, .. } => {
+            Task::Expand { node, state } => {
+                // Lent meanwhile, and kept for the next time.
                 let mut choices = core::mem::take(&mut worker.choices);
+                let mut arrivals = core::mem::take(&mut worker.arrivals);
                 choices.clear();
-                let asked = game.actions(&state, &mut choices).map_err(SearchError::Game);
-                let done = match asked {
-                    Ok(()) => shared.expand::<SHARED, G::State, G::Error>(worker, &mut choices),
+                arrivals.clear();
+                let asked = ask(shared, worker, &state, game, most, &mut choices, &mut arrivals);
+                let expanded = match asked {
+                    Ok(()) if arrivals.is_empty() => {
+                        shared.expand::<SHARED, _, _>(worker, &mut choices).map(|()| None)
+                    }
+                    Ok(()) => shared
+                        .open::<SHARED, _>(worker, &choices, &arrivals)
+                        .map(|new| Some(Step::Expanded { node, new }))
+                        .ok_or(SearchError::Full),
                     Err(error) => {
-                        shared.retract::<SHARED, G::State>(worker);
+                        shared.retract::<SHARED, _>(worker);
                         Err(error)
                     }
                 };
-                worker.choices = choices;
-                match done {
+                (worker.choices, worker.arrivals) = (choices, arrivals);
+                match expanded {
                     // Not full yet, beside others: they have taken what room there was.
                     Err(SearchError::Full) if SHARED => return Ok(Driven::Ended(Step::Busy)),
-                    done => done?,
+                    Err(error) => return Err(error),
+                    Ok(Some(step)) => return Ok(Driven::Ended(step)),
+                    Ok(None) => {}
                 }
             }
             Task::Try { edge, state, action } => {
@@ -398,11 +446,54 @@ fn arrive<G: Game>(
     }
 }
 
+/// What `state` offers, and where the first `most` of that lead if all are to be tried at once. Chance that was used is only used up
+/// if all goes well.
+fn ask<G: Game>(
+    shared: &Shared,
+    worker: &mut Worker<G::State>,
+    state: &G::State,
+    game: &mut G,
+    most: u32,
+    choices: &mut Vec<Choice>,
+    arrivals: &mut Vec<Arrival<G::State>>,
+) -> Result<(), SearchError<G::Error>> {
+    game.actions(state, choices).map_err(SearchError::Game)?;
+    if !shared.settings.is_at_once() || choices.len() > MOST_AT_ONCE as usize {
+        return Ok(());
+    }
+    shared.check_choices(choices)?;
+    // First where they all lead, so that the memory where that is looked up can be fetched meanwhile.
+    for choice in choices.iter().take(most.max(1) as usize) {
+        arrivals.push(match game.apply(state, choice.action).map_err(SearchError::Game)? {
+            Some(next) if !is_same(state, &next) => {
+                shared.graph.touch(&next);
+                Arrival::Met { state: next }
+            }
+            _ => Arrival::Nowhere,
+        });
+    }
+    let generator = worker.generator.clone();
+    for arrival in arrivals {
+        if let Arrival::Met { state } = arrival
+            && shared.graph.find(state).is_none()
+        {
+            match evaluate(worker, *state, game) {
+                Ok(new) => *arrival = new,
+                Err(error) => {
+                    worker.generator = generator;
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn is_same<S: Packed>(a: &S, b: &S) -> bool {
     let [mut of_a, mut of_b] = [[0; MAX_WORDS]; 2];
     a.pack(&mut of_a[..S::WORDS]);
     b.pack(&mut of_b[..S::WORDS]);
-    of_a == of_b
+    of_a[..S::WORDS] == of_b[..S::WORDS]
 }
 
 /// Has the game judge a new state. Chance that it used is only used up if the judgement is sound.

@@ -90,7 +90,7 @@ impl Graph {
             .nodes()
             .filter(|node| kept[*node as usize])
             .map(|node| node_words + self.edges(node).map_or(0, |edges| edges.block_len() as u64));
-        4 * (words.sum::<u64>() + self.index.len() as u64)
+        4 * (words.sum::<u64>() + 2 * self.index_len() as u64)
     }
 
     /// Forgets all other nodes. Returns how many they were.

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Orderi
 use super::column::{Column, add};
 use super::facts::{Bounds, Facts};
 use super::game::{Choice, MAX_WORDS, Packed};
+use super::settings::MOST_AT_ONCE;
 
 /// Names a node of one search. The number of a node that was forgotten is given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -362,8 +363,9 @@ pub(super) struct Graph {
     /// State, and in a wide graph: best, depth, place of the first edge that leads here.
     pub(super) cold: Column,
     pub(super) edges: Column,
-    /// Numbers of nodes, one more than they are, by the hash of their states; 0 where there is none.
-    pub(super) index: Vec<AtomicU32>,
+    /// By the hash of their states, numbers of nodes, one more than they are, or 0 where there is none; and the hash, or 0 while it is
+    /// not yet known, so that states that are not alike need not be read.
+    index: Vec<[AtomicU32; 2]>,
     /// Above every number ever given to a node.
     pub(super) nodes_end: AtomicU32,
     pub(super) spare_nodes: Spare,
@@ -581,11 +583,16 @@ impl Graph {
         ((1 << BLOCK_SHIFT) - 1) / self.layout.edge_words(false)
     }
 
-    /// Gives a node its edges, of which there are no more than there can be. Whether there was room for them.
-    pub(super) fn set_edges<const SHARED: bool>(&self, node: u32, choices: &[Choice]) -> bool {
+    /// Lays out the edges of a node, of which there are no more than there can be, unless there is no room. They are its own once they are
+    /// [given](Self::give) to it.
+    pub(super) fn lay_edges<const SHARED: bool>(
+        &self,
+        node: u32,
+        choices: &[Choice],
+    ) -> Option<Edges<'_>> {
         let uniform = choices.windows(2).all(|pair| pair[0].prior == pair[1].prior);
         let len = self.layout.block_len(choices.len(), uniform);
-        let Some(offset) = self.take_block::<SHARED>(place(len)) else { return false };
+        let offset = self.take_block::<SHARED>(place(len))?;
         let header = place(choices.len()) | if uniform { UNIFORM } else { 0 };
         self.edges.row(offset)[0].store(header, Relaxed);
         let sum: f64 = choices.iter().map(|choice| f64::from(choice.prior)).sum();
@@ -600,8 +607,12 @@ impl Graph {
                 owner.store(node, Relaxed);
             }
         }
-        self.head(node)[Self::PLACE].store(offset, Release);
-        true
+        Some(edges)
+    }
+
+    /// Gives a node the edges that were laid out for it, for all to see.
+    pub(super) fn give(&self, node: u32, edges: Edges<'_>) {
+        self.head(node)[Self::PLACE].store(edges.offset, Release);
     }
 
     /// Gives the edges of a node that is gone back. Returns how many words they were.
@@ -642,20 +653,31 @@ impl Graph {
         let mut words = [0; MAX_WORDS];
         let words = &mut words[..S::WORDS];
         state.pack(words);
-        self.probe(words).ok()
+        self.probe(hash(words), words).ok()
     }
 
     /// The node of a state, or the place in the index where it would be entered.
-    fn probe(&self, words: &[u32]) -> Result<u32, usize> {
+    fn probe(&self, hash: u32, words: &[u32]) -> Result<u32, usize> {
         let mask = self.index.len() - 1;
-        let mut at = slot(words, mask);
+        let mut at = slot(hash, mask);
         loop {
-            match self.index[at].load(Acquire).checked_sub(1) {
-                None => return Err(at),
-                Some(node) if self.has_state(node, words) => return Ok(node),
-                Some(_) => at = (at + 1) & mask,
+            let [node, known] = &self.index[at];
+            let Some(node) = node.load(Acquire).checked_sub(1) else { return Err(at) };
+            let known = known.load(Relaxed);
+            if (known == hash || known == 0) && self.has_state(node, words) {
+                return Ok(node);
             }
+            at = (at + 1) & mask;
         }
+    }
+
+    /// Looks at where a state would be found, which costs nothing where others can be looked at meanwhile, so that it is at hand later.
+    #[inline]
+    pub(super) fn touch<S: Packed>(&self, state: &S) {
+        let mut words = [0; MAX_WORDS];
+        let words = &mut words[..S::WORDS];
+        state.pack(words);
+        core::hint::black_box(self.index[slot(hash(words), self.index.len() - 1)][0].load(Relaxed));
     }
 
     /// Makes a state a node, unless it is one: then that is the error. `None` if there is no room.
@@ -669,7 +691,8 @@ impl Graph {
         let mut packed = [0; MAX_WORDS];
         let words = &mut packed[..S::WORDS];
         state.pack(words);
-        let mut at = match self.probe(words) {
+        let hash = hash(words);
+        let mut at = match self.probe(hash, words) {
             Ok(other) => return Some(Err(other)),
             Err(at) => at,
         };
@@ -686,11 +709,11 @@ impl Graph {
         self.orphan(node);
         kept_facts.store(facts.0, Relaxed);
         if !SHARED {
-            self.index[at].store(node + 1, Release);
+            self.enter(at, node, hash);
             return Some(Ok(node));
         }
-        while self.index[at].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
-            match self.probe(words) {
+        while self.index[at][0].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
+            match self.probe(hash, words) {
                 Ok(other) => {
                     // Somebody was faster just now. The number is taken up again when the graph is next swept.
                     kept_facts.store(Facts::FREE.0, Relaxed);
@@ -699,7 +722,15 @@ impl Graph {
                 Err(next) => at = next,
             }
         }
+        self.index[at][1].store(hash, Relaxed);
         Some(Ok(node))
+    }
+
+    /// Enters a node at a free place of the index that nobody else may take.
+    fn enter(&self, at: usize, node: u32, hash: u32) {
+        let [number, known] = &self.index[at];
+        known.store(hash, Relaxed);
+        number.store(node + 1, Release);
     }
 
     fn take_node<const SHARED: bool>(&self) -> Option<u32> {
@@ -735,8 +766,8 @@ impl Graph {
     pub(super) fn is_tight(&self) -> bool {
         let nodes = self.room() - self.nodes_end.load(Relaxed).min(self.room());
         let words = self.edges.capacity() - self.edges_end.load(Relaxed);
-        // A step makes a node and a block at most, which may begin in the next chunk.
-        nodes < 2 || words < 2 * self.edges.chunk_len()
+        // A step makes so many nodes and a block at most, which may begin in the next chunk.
+        nodes <= MOST_AT_ONCE || words < 2 * self.edges.chunk_len()
     }
 
     /// Makes room for a sixteenth more, at least a chunk of each column.
@@ -756,34 +787,57 @@ impl Graph {
         }
         let wanted = (self.hot.capacity() as usize / 3 * 4 + 4).next_power_of_two();
         if self.index.len() < wanted {
-            self.index = (0..wanted).map(|_| AtomicU32::new(0)).collect();
-            self.reindex();
+            let before = core::mem::take(&mut self.index);
+            self.begin_index(wanted);
+            // Ascending by hash, so that the places are looked at in turn, both of the old and of the new.
+            for [number, hash] in before {
+                if let Some(node) = number.into_inner().checked_sub(1) {
+                    let hash = hash.into_inner();
+                    self.enter(self.free_place(hash), node, hash);
+                }
+            }
         }
     }
 
     /// Whether nothing more can be named, however much memory there is.
     pub(super) fn is_full(&self) -> bool {
         self.is_tight()
-            && (self.nodes_end.load(Relaxed) >= Link::NODES - 1
+            && (self.nodes_end.load(Relaxed) >= Link::NODES - MOST_AT_ONCE
                 || self.edges.capacity() > u32::MAX - self.edges.chunk_len())
+    }
+
+    /// Makes the index one of so many places, a power of two, all free.
+    pub(super) fn begin_index(&mut self, places: usize) {
+        self.index = core::iter::repeat_with(Default::default).take(places).collect();
+    }
+
+    /// Places of the index.
+    pub(super) fn index_len(&self) -> usize {
+        self.index.len()
     }
 
     /// Enters all nodes in the index anew.
     pub(super) fn reindex(&mut self) {
-        self.index.iter_mut().for_each(|slot| *slot.get_mut() = 0);
-        let mask = self.index.len() - 1;
+        self.index.iter_mut().flatten().for_each(|word| *word.get_mut() = 0);
         for node in self.nodes() {
             let mut words = [0; MAX_WORDS];
             let words = &mut words[..self.layout.state_words];
             for (word, atomic) in words.iter_mut().zip(self.cold.row(node)) {
                 *word = atomic.load(Relaxed);
             }
-            let mut at = slot(words, mask);
-            while self.index[at].load(Relaxed) != 0 {
-                at = (at + 1) & mask;
-            }
-            self.index[at].store(node + 1, Relaxed);
+            let hash = hash(words);
+            self.enter(self.free_place(hash), node, hash);
         }
+    }
+
+    /// The place where a hash that is not in the index yet would be entered.
+    fn free_place(&self, hash: u32) -> usize {
+        let mask = self.index.len() - 1;
+        let mut at = slot(hash, mask);
+        while self.index[at][0].load(Relaxed) != 0 {
+            at = (at + 1) & mask;
+        }
+        at
     }
 
     /// Bytes in use: of nodes, edges and the index. What was given up and not taken again does not count.
@@ -794,7 +848,7 @@ impl Graph {
             .iter()
             .map(|(len, spare)| u64::from(*len) * spare.left().len() as u64);
         let edge_words = u64::from(self.edges_end.load(Relaxed)) - spare.sum::<u64>();
-        4 * (self.len() as u64 * node_words as u64 + edge_words + self.index.len() as u64)
+        4 * (self.len() as u64 * node_words as u64 + edge_words + 2 * self.index.len() as u64)
     }
 }
 
@@ -810,13 +864,14 @@ fn bits(value: f64) -> u32 {
 }
 
 /// Where a state's place in the index is looked for first.
-fn slot(words: &[u32], mask: usize) -> usize {
-    usize::try_from(hash(words) & mask as u64).unwrap_or_default()
+fn slot(hash: u32, mask: usize) -> usize {
+    // The upper bits, so that a larger index has its places in the same order. An index has no more places than a node numbers.
+    ((u64::from(hash) * (mask as u64 + 1)) >> 32) as usize
 }
 
-/// Spreads a state's words over 64 bits: multiplications by an odd constant, as in Knuth's TAOCP 3, section 6.4. States come from
+/// Spreads a state's words over 32 bits, never 0: multiplications by an odd constant, as in Knuth's TAOCP 3, section 6.4. States come from
 /// the game that is searched, not from a stranger, so nobody is kept from making them collide.
-fn hash(words: &[u32]) -> u64 {
+fn hash(words: &[u32]) -> u32 {
     let mut hash = 0x9E37_79B9_7F4A_7C15_u64;
     for pair in words.chunks(2) {
         let low = pair.first().copied().map_or(0, u64::from);
@@ -825,5 +880,5 @@ fn hash(words: &[u32]) -> u64 {
         hash ^= hash >> 32;
     }
     hash = hash.wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    hash ^ hash >> 32
+    (hash >> 32) as u32 | 1
 }

@@ -70,6 +70,6 @@ pub use game::{
     Action, Choice, Evaluation, Game, Generator, MAX_WORDS, Packed, Repetition, Turn, rand_core,
 };
 pub use graph::{EdgeId, NodeId};
-pub use settings::{Backup, Formula, Renewal, Settings};
+pub use settings::{Backup, Expansion, Formula, MOST_AT_ONCE, Renewal, Settings};
 pub use view::{Edge, Node, Preference, Target, Wide};
 pub use worker::{Arrival, Task, Worker};

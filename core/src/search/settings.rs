@@ -34,6 +34,24 @@ pub enum Formula {
     Uct,
 }
 
+/// How many of a node's actions are tried when it is first entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Expansion {
+    /// One, and the others one by one as the formula chooses them: the most is learnt of each evaluation.
+    One,
+    /// All at once, for one descent: evaluations that cost less than the descent itself come several times as often, and children lie beside
+    /// each other in memory.
+    ///
+    /// They are tried one by one nevertheless where a node has more than [`MOST_AT_ONCE`], where nodes know their parents
+    /// ([`Renewal::Ancestors`], [`Backup::Best`]), with progressive widening, and in halves of steps
+    /// ([`seek`](super::Search::seek)).
+    All,
+}
+
+/// The most actions that are tried [at once](Expansion::All).
+pub const MOST_AT_ONCE: u32 = 256;
+
 /// Which nodes learn at once of what a step found. The others learn of it when a step next passes through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -54,6 +72,8 @@ pub struct Settings {
     pub renewal: Renewal,
     /// How an edge is chosen.
     pub formula: Formula,
+    /// How many children a node begins with.
+    pub expansion: Expansion,
     /// The weight of exploration (`c` of the formula), at least 0.
     pub exploration: f64,
     /// What an action never tried at a node is thought to lose against the node's own value (first-play urgency), from -1 to 1.
@@ -85,6 +105,7 @@ impl Settings {
         Self {
             backup: Backup::Best { weight: 1.0 },
             renewal: Renewal::Ancestors,
+            expansion: Expansion::One,
             formula: Formula::Puct,
             exploration: 0.2,
             first_play_reduction: 0.0,
@@ -102,6 +123,7 @@ impl Settings {
         Self {
             backup: Backup::Mean,
             renewal: Renewal::Path,
+            expansion: Expansion::All,
             formula: Formula::Puct,
             exploration: 1.5,
             first_play_reduction: 0.0,
@@ -111,6 +133,11 @@ impl Settings {
             byte_limit: None,
             seed: 0,
         }
+    }
+
+    /// Whether all actions of a node are tried at once.
+    pub(super) fn is_at_once(&self) -> bool {
+        self.expansion == Expansion::All && !self.is_wide() && self.widening == 0.0
     }
 
     /// Whether nodes know their parents and their depth.

@@ -8,7 +8,6 @@
 //! which would distort values). If the game fails, the visits are taken back.
 
 use alloc::vec::Vec;
-use core::marker::PhantomData;
 
 use rand_xoshiro::rand_core::SeedableRng;
 
@@ -92,7 +91,7 @@ enum Phase {
 pub struct Worker<S> {
     pub(super) path: Vec<Passed>,
     /// Where the way ends.
-    node: u32,
+    pub(super) node: u32,
     phase: Phase,
     /// The nodes on the way, if states may recur.
     way: Vec<u32>,
@@ -103,11 +102,12 @@ pub struct Worker<S> {
     /// For playouts.
     pub generator: Generator,
     pub(super) choices: Vec<Choice>,
+    /// Where they lead, if all are tried at once.
+    pub(super) arrivals: Vec<Arrival<S>>,
     /// What it did since it was last asked.
     pub(super) counts: Counts,
     /// Ways in succession that led back to themselves.
     pub(super) idle: u64,
-    state: PhantomData<S>,
 }
 
 impl<S> Worker<S> {
@@ -124,9 +124,9 @@ impl<S> Worker<S> {
             is_busy: false,
             generator,
             choices: Vec::new(),
+            arrivals: Vec::new(),
             counts: Counts::default(),
             idle: 0,
-            state: PhantomData,
         }
     }
 
@@ -366,10 +366,11 @@ impl Shared {
         if self.settings.widening > 0.0 {
             choices.sort_by(|a, b| b.prior.total_cmp(&a.prior));
         }
-        if !self.graph.set_edges::<SHARED>(worker.node, choices) {
+        let Some(edges) = self.graph.lay_edges::<SHARED>(worker.node, choices) else {
             self.retract::<SHARED, S>(worker);
             return Err(SearchError::Full);
-        }
+        };
+        self.graph.give(worker.node, edges);
         worker.phase = Phase::Idle;
         if choices.is_empty() {
             self.graph.renew::<SHARED>(worker.node, &self.rules);
@@ -381,7 +382,46 @@ impl Shared {
         Ok(())
     }
 
-    fn check_choices<E>(&self, choices: &[Choice]) -> Result<(), SearchError<E>> {
+    /// Gives the node at the end of the way its edges, the first of which lead to `arrivals`, and renews the way. What there is no
+    /// room for is left to be tried again. How many of them were states not met before; `None` if there was room for nothing.
+    pub(super) fn open<const SHARED: bool, S: Packed>(
+        &self,
+        worker: &mut Worker<S>,
+        choices: &[Choice],
+        arrivals: &[Arrival<S>],
+    ) -> Option<u32> {
+        let node = worker.node;
+        let Some(edges) = self.graph.lay_edges::<SHARED>(node, choices) else {
+            self.retract::<SHARED, S>(worker);
+            return None;
+        };
+        let (mut new, mut met, mut full) = (0, 0, false);
+        for (edge, arrival) in edges.iter().zip(arrivals) {
+            edge.visit::<SHARED>();
+            match self.settle::<SHARED, S>(worker, node, edge, Link::Untried, arrival) {
+                Written::New { .. } => new += 1,
+                Written::Transposition { .. } => met += 1,
+                Written::Cycle { .. } if self.rules.repetition.is_some() => met += 1,
+                Written::Cycle { .. } | Written::Closed => edge.unvisit::<SHARED>(),
+                Written::NoRoom => {
+                    edge.unvisit::<SHARED>();
+                    full = true;
+                    break;
+                }
+            }
+        }
+        self.graph.give(node, edges);
+        worker.phase = Phase::Idle;
+        if new + met == 0 {
+            self.unvisit_path::<SHARED, S>(worker);
+        }
+        self.graph.renew::<SHARED>(node, &self.rules);
+        self.renew_path::<SHARED, S>(worker);
+        self.finish(worker);
+        (!full || new + met > 0).then_some(new)
+    }
+
+    pub(super) fn check_choices<E>(&self, choices: &[Choice]) -> Result<(), SearchError<E>> {
         let most = self.graph.most_edges();
         if choices.len() > most {
             return Err(SearchError::TooManyActions { found: choices.len(), most });
@@ -403,27 +443,52 @@ impl Shared {
             return Written::Closed;
         };
         let edge = self.edge_of(last);
+        let written = self.settle::<SHARED, S>(worker, last.node, edge, before, &arrival);
+        match written {
+            Written::NoRoom => {
+                self.retract::<SHARED, S>(worker);
+                return written;
+            }
+            Written::Closed => self.unvisit_path::<SHARED, S>(worker),
+            Written::Cycle { .. } if self.rules.repetition.is_none() => {
+                self.unvisit_path::<SHARED, S>(worker);
+            }
+            Written::New { .. } | Written::Transposition { .. } | Written::Cycle { .. } => {}
+        }
+        if !self.graph.layout.wide {
+            self.renew_path::<SHARED, S>(worker);
+            self.finish(worker);
+        }
+        written
+    }
+
+    /// Links an edge of `node`, at the end of a worker's way, to where it leads, and counts it. An edge that closes a cycle says nothing about
+    /// where it comes from unless repetitions have a value: it is known then, but should count as not yet visited.
+    fn settle<const SHARED: bool, S: Packed>(
+        &self,
+        worker: &mut Worker<S>,
+        node: u32,
+        edge: EdgeRef<'_>,
+        before: Link,
+        arrival: &Arrival<S>,
+    ) -> Written {
         let found = match arrival {
             Arrival::Nowhere => Found::Nowhere,
-            Arrival::Met { state } => self.graph.find(&state).map_or(Found::Nowhere, Found::Met),
+            Arrival::Met { state } => self.graph.find(state).map_or(Found::Nowhere, Found::Met),
             Arrival::New { state, turn, evaluation } => {
-                let depth = self.graph.depth(last.node).saturating_add(1);
-                let facts = self.facts_of(turn, evaluation, before, edge.visits());
-                match self.graph.insert::<SHARED, S>(&state, facts.0, facts.1, depth) {
+                let depth = self.graph.depth(node).saturating_add(1);
+                let facts = self.facts_of(*turn, *evaluation, before, edge.visits());
+                match self.graph.insert::<SHARED, S>(state, facts.0, facts.1, depth) {
                     Some(Ok(new)) => Found::New(new),
                     Some(Err(met)) => Found::Met(met),
-                    None => {
-                        self.retract::<SHARED, S>(worker);
-                        return Written::NoRoom;
-                    }
+                    None => return Written::NoRoom,
                 }
             }
         };
-        let written = match found {
+        match found {
             Found::Nowhere => {
                 worker.counts.closed += 1;
                 edge.set_link(Link::Closed);
-                self.unvisit_path::<SHARED, S>(worker);
                 Written::Closed
             }
             Found::New(child) => {
@@ -434,21 +499,17 @@ impl Shared {
             Found::Met(child) => {
                 worker.counts.transpositions += 1;
                 edge.set_link(Link::Node(child));
-                let on_path = worker.path.iter().any(|passed| passed.node == child);
-                if on_path && self.rules.repetition.is_some() {
-                    edge.repeat::<SHARED>();
-                } else if on_path {
-                    // An edge that closes a cycle says nothing about where it comes from: known, but not yet visited.
-                    self.unvisit_path::<SHARED, S>(worker);
+                let on_path =
+                    child == node || worker.path.iter().any(|passed| passed.node == child);
+                if !on_path {
+                    return Written::Transposition { child };
                 }
-                if on_path { Written::Cycle { child } } else { Written::Transposition { child } }
+                if self.rules.repetition.is_some() {
+                    edge.repeat::<SHARED>();
+                }
+                Written::Cycle { child }
             }
-        };
-        if !self.graph.layout.wide {
-            self.renew_path::<SHARED, S>(worker);
-            self.finish(worker);
         }
-        written
     }
 
     /// The facts and evaluation of a new node. If it was one before and was forgotten, what it was worth then counts as

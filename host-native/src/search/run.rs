@@ -100,8 +100,10 @@ pub fn search(
                 arrivals.push((edge, game.arrival));
                 observe(&step_event(&search, &game, plan, arrivals.len(), edge, outcome))?;
             }
-            // One worker is never in its own way, and leads back nowhere.
-            Ok(Step::Exhausted | Step::Busy | Step::Repeated) => break Stopped::Exhausted,
+            // One worker is never in its own way, leads back nowhere, and tries one edge at a time.
+            Ok(Step::Exhausted | Step::Busy | Step::Repeated | Step::Expanded { .. }) => {
+                break Stopped::Exhausted;
+            }
             Err(SearchError::Game(Error::Interrupted)) => break Stopped::Interrupted,
             Err(error) => return Err(into_error(error)),
         }

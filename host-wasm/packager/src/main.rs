@@ -48,9 +48,7 @@ fn main() -> Result<()> {
         Some(Command::Build { out }) => {
             package::build(&root, &out.unwrap_or_else(|| page.join("pkg")))
         }
-        Some(Command::Serve(serve)) => {
-            server::serve(&serve.directory.unwrap_or(page), serve.port)
-        }
+        Some(Command::Serve(serve)) => server::serve(&serve.directory.unwrap_or(page), serve.port),
         None => {
             package::build(&root, &page.join("pkg"))?;
             server::serve(&page, 8017)

@@ -6,17 +6,19 @@
 //! deleted: what cannot be read may refer to what can.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use cascow_core::hash::ContentHash;
 use cascow_core::reach::{Fault, Reach, Visitor};
 use cascow_core::record::{self, RecordError};
 use cascow_core::search::{self, CheckpointError};
 use cascow_core::store::{ObjectStore, StoreError};
-use wasm_bindgen::JsValue;
+use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::history::History;
 use super::objects::Objects;
+use super::reading::Reading;
 use super::{Database, Shared};
 use crate::error::{Code, Failure};
 use crate::js::{self, object};
@@ -115,44 +117,72 @@ impl Shared {
         if !self.may_write() {
             return Ok((0, 0));
         }
-        // Nobody moves a head meanwhile. What is put meanwhile is not alive, but waits; only what waited before goes.
+        // Nobody moves a head meanwhile.
         let _turn = self.turns().take().await;
         let mut alive = HashSet::new();
         for target in self.head_targets() {
             alive.extend(self.reach(target).await?);
         }
-        let is_alive = |hash: &ContentHash| alive.contains(hash);
-        let before = self.objects().tally();
-        let dropped = self.objects().drop_waiting(&is_alive);
-        let sparse = self.objects().sparse_pages(&is_alive);
-        let moved: Vec<ContentHash> =
-            sparse.iter().flat_map(|(_, alive)| alive).copied().collect();
-        // Brought into memory, then written elsewhere by the transaction that deletes their old pages.
-        self.read(|objects| moved.iter().try_for_each(|hash| objects.get(hash).map(drop).map_err(Failure::from)))
-            .await?;
-        self.objects().rewrite(&moved);
+        let objects = self.objects();
+        let is_alive = |hash: &ContentHash| alive.contains(hash) || objects.is_touched(hash);
+        let before = objects.tally();
+        // What lives in pages that go is brought into memory, and written elsewhere by the transaction that deletes them. More
+        // may live by the time it is there. After the last look nothing is awaited until it waits to be written.
+        let _reading = Reading::begin(objects);
+        let (sparse, moved) = loop {
+            let sparse = objects.sparse_pages(&is_alive);
+            let moved: Vec<ContentHash> =
+                sparse.iter().flat_map(|(_, alive)| alive).copied().collect();
+            let absent = objects.pages_of(&moved);
+            if absent.is_empty() {
+                break (sparse, moved);
+            }
+            self.fetch(&absent).await?;
+        };
+        let dropped = objects.drop_waiting(&is_alive);
+        objects.rewrite(&moved);
         let pages: Vec<_> = sparse.iter().map(|(page, _)| *page).collect();
         for page in &pages {
-            self.objects().forget_page(*page);
+            objects.forget_page(*page);
         }
         self.doom(pages);
         self.write_waiting().await?;
-        let after = self.objects().tally();
+        let after = objects.tally();
         let gone = before.objects.saturating_sub(after.objects);
         let bytes = before.stored_bytes.saturating_sub(after.stored_bytes) + dropped.1;
         Ok((gone, bytes))
     }
 }
 
+/// As long as it lives, what is put stays: a save that has put its objects and waits for its turn counts on them.
+struct Collecting(Rc<Shared>);
+
+impl Collecting {
+    fn begin(shared: Rc<Shared>) -> Self {
+        shared.objects().begin_collecting();
+        Self(shared)
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        self.0.objects().end_collecting();
+    }
+}
+
 #[wasm_bindgen]
 impl Database {
     /// Deletes what no head needs. Of a page that is mostly dead, what lives is written again elsewhere.
+    /// What was put before this was called and is under no head goes too; what is put while it is under way stays.
     ///
     /// # Errors
     /// `missing`, `damaged`: something that a head needs; then nothing is deleted. `quota`, `storage`, `closed`.
-    #[wasm_bindgen(unchecked_return_type = "{ objects: number; bytes: number }")]
-    pub async fn collect(&self) -> Result<JsValue, JsValue> {
-        let (objects, bytes) = self.shared().collect().await?;
-        Ok(object! { "objects": js::number(objects), "bytes": js::number(bytes) }.into())
+    #[wasm_bindgen(unchecked_return_type = "Promise<{ objects: number; bytes: number }>")]
+    pub fn collect(&self) -> Promise {
+        let collecting = Collecting::begin(self.shared());
+        js::promise(Ok(async move {
+            let (objects, bytes) = collecting.0.collect().await?;
+            Ok(object! { "objects": js::number(objects), "bytes": js::number(bytes) }.into())
+        }))
     }
 }

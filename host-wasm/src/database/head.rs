@@ -14,8 +14,6 @@
 //! | 16 | 32 | the object that it leads to |
 //! | 48 | 32 | hash of all before and of the name |
 
-use std::collections::BTreeMap;
-
 use cascow_core::hash::{ContentHash, HASH_LEN, HashKind};
 
 const MAGIC: [u8; 4] = *b"CCHD";
@@ -54,13 +52,21 @@ pub(super) fn decode(kind: HashKind, name: &str, number: u64, bytes: &[u8]) -> O
     (encode(kind, name, number, &target) == bytes).then_some(target)
 }
 
-/// The heads, with their versions in ascending order.
+/// The heads in the order of their names, each with its versions in ascending order. They are few.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Heads(BTreeMap<String, Vec<Version>>);
+pub(crate) struct Heads(Vec<(String, Vec<Version>)>);
 
 impl Heads {
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.as_str().cmp(name))
+    }
+
     pub(super) fn insert(&mut self, name: &str, version: Version) {
-        let versions = self.0.entry(name.to_owned()).or_default();
+        let place = self.place(name).unwrap_or_else(|place| {
+            self.0.insert(place, (name.to_owned(), Vec::new()));
+            place
+        });
+        let versions = &mut self.0[place].1;
         versions.retain(|other| other.number != version.number);
         let at = versions.partition_point(|other| other.number < version.number);
         versions.insert(at, version);
@@ -68,17 +74,20 @@ impl Heads {
 
     /// Drops the versions that are too many, and says which they were.
     pub(super) fn trim(&mut self, name: &str) -> Vec<u64> {
-        let Some(versions) = self.0.get_mut(name) else { return Vec::new() };
+        let Ok(place) = self.place(name) else { return Vec::new() };
+        let versions = &mut self.0[place].1;
         let extra = versions.len().saturating_sub(KEPT);
         versions.drain(..extra).map(|version| version.number).collect()
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        if let Ok(place) = self.place(name) {
+            self.0.remove(place);
+        }
     }
 
     pub(super) fn versions(&self, name: &str) -> &[Version] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.place(name).map_or(&[], |place| &self.0[place].1)
     }
 
     /// The greatest number of a version, damaged or not.
@@ -87,12 +96,13 @@ impl Heads {
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 
     /// All that any version leads to.
     pub(super) fn targets(&self) -> Vec<ContentHash> {
-        self.0.values().flatten().filter_map(|version| version.target).collect()
+        let versions = self.0.iter().flat_map(|(_, versions)| versions);
+        versions.filter_map(|version| version.target).collect()
     }
 }
 

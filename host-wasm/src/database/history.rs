@@ -23,17 +23,16 @@
 //! | 104 | 4 | bytes of the moves |
 //! | 108 | … | the moves, then to the end the label, in UTF-8 |
 
-use std::collections::BTreeMap;
-
 use cascow_core::hash::{ContentHash, HASH_LEN};
 use cascow_core::record;
 use cascow_core::snapshot::State;
-use js_sys::Object;
+use js_sys::{Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::objects::Objects;
-use super::shared::{Expected, Shared, no_head};
+use super::shared::{Shared, no_head};
+use super::writing::Expected;
 use super::{Database, is_strict, options};
 use crate::board::GameName;
 use crate::error::{Code, Failure};
@@ -97,7 +96,9 @@ impl Point {
             number.copy_from_slice(&fixed[at..at + 8]);
             u64::from_le_bytes(number)
         };
-        let small = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let small = |at: usize| {
+            u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
         let game = match fixed[100] {
             0 => None,
             1 => Some(GameName::Connect4),
@@ -143,10 +144,23 @@ impl Point {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct History {
     next: u32,
-    points: BTreeMap<u32, Point>,
+    /// In ascending order of their indices.
+    points: Vec<(u32, Point)>,
 }
 
 impl History {
+    fn point(&self, index: u32) -> Option<&Point> {
+        let place = self.points.binary_search_by_key(&index, |(index, _)| *index).ok()?;
+        Some(&self.points[place].1)
+    }
+
+    fn insert(&mut self, index: u32, point: Point) {
+        match self.points.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(place) => self.points[place].1 = point,
+            Err(place) => self.points.insert(place, (index, point)),
+        }
+    }
+
     /// The history that a state is; `None` if it is none.
     pub(super) fn of(state: &State) -> Result<Option<Self>, Failure> {
         let malformed = || Failure::new(Code::Damaged, "the history is malformed");
@@ -160,12 +174,12 @@ impl History {
             }
         }
         let next = bytes(NEXT_KEY).and_then(|next| next.try_into().ok()).ok_or_else(malformed)?;
-        let mut history = Self { next: u32::from_le_bytes(next), points: BTreeMap::new() };
+        let mut history = Self { next: u32::from_le_bytes(next), points: Vec::new() };
         for (key, value) in state.iter() {
             let Some(index) = key.strip_prefix(POINT_PREFIX) else { continue };
             let index = u32::from_be_bytes(index.try_into().map_err(|_| malformed())?);
             let point = Point::decode(&value.bytes).ok_or_else(malformed)?;
-            history.points.insert(index, point);
+            history.insert(index, point);
         }
         Ok(Some(history))
     }
@@ -182,7 +196,7 @@ impl History {
     }
 
     pub(super) fn checkpoints(&self) -> impl Iterator<Item = ContentHash> {
-        self.points.values().map(|point| point.checkpoint)
+        self.points.iter().map(|(_, point)| point.checkpoint)
     }
 
     /// As one file, for a bundle: the next index, then for each point its index, its length and itself. Numbers are 4 bytes,
@@ -206,12 +220,12 @@ impl History {
             Some(u32::from_le_bytes(*number))
         }
         let mut rest = list;
-        let mut history = Self { next: number(&mut rest)?, points: BTreeMap::new() };
+        let mut history = Self { next: number(&mut rest)?, points: Vec::new() };
         while !rest.is_empty() {
             let (index, len) = (number(&mut rest)?, number(&mut rest)?);
             let (point, following) = rest.split_at_checked(usize::try_from(len).ok()?)?;
             rest = following;
-            history.points.insert(index, Point::decode(point)?);
+            history.insert(index, Point::decode(point)?);
         }
         (history.encode_list() == list).then_some(history)
     }
@@ -243,6 +257,7 @@ impl Shared {
         }
     }
 
+    /// By one who has the turn: who read the history to change it must be the next to write it.
     pub(super) async fn save_history(
         &self,
         name: &str,
@@ -250,32 +265,27 @@ impl Shared {
         strict: bool,
     ) -> Result<(), Failure> {
         let target = history.put(self.objects())?;
-        self.move_head(name, target, Expected::Anything, strict).await?;
+        self.move_head_in_turn(name, target, Expected::Anything, strict).await?;
         Ok(())
     }
 }
 
-#[wasm_bindgen]
-impl Database {
-    /// Saves a search as a new point of a history, or in place of one, in one transaction with all its objects.
-    ///
-    /// # Errors
-    /// `quota`, `storage`, `follower`, `closed`, `busy`, `argument`.
-    #[wasm_bindgen(js_name = savePoint, unchecked_return_type = "Point")]
-    pub async fn save_point(
-        &self,
-        name: String,
-        search: &Search,
-        #[wasm_bindgen(js_name = options, unchecked_optional_param_type = "PointOptions")]
-        given: Option<Object>,
-    ) -> Result<JsValue, JsValue> {
-        let given = options(given);
-        let shared = self.shared();
+/// A point whose search has been put, and that no history has yet.
+struct Saving {
+    point: Point,
+    replace: Option<u32>,
+    is_strict: bool,
+}
+
+impl Saving {
+    fn begin(shared: &Shared, search: &Search, options: &JsValue) -> Result<Self, Failure> {
         shared.check_open()?;
-        let strict = is_strict(&given, true)?;
-        let replace = js::small_option(&given, "replace")?;
-        let saved_at = js::whole_option(&given, "savedAt")?;
-        // What the search is now, before anything is awaited: it may go on meanwhile.
+        let saved_at = js::whole_option(options, "savedAt")?;
+        let saved_at = saved_at.or_else(|| js::whole(js_sys::Date::now().trunc()));
+        let (replace, is_strict) =
+            (js::small_option(options, "replace")?, is_strict(options, true)?);
+        let parent = js::small_option(options, "parent")?;
+        let label = js::text_option(options, "label")?.unwrap_or_default();
         let summary = search.summary()?;
         let point = Point {
             statistics: search.statistics_hash()?,
@@ -283,26 +293,55 @@ impl Database {
             states: summary.states,
             playouts: summary.playouts,
             bytes: summary.bytes,
-            saved_at_millis: saved_at.or_else(|| js::whole(js_sys::Date::now().trunc())).unwrap_or(0),
-            parent: js::small_option(&given, "parent")?,
+            saved_at_millis: saved_at.unwrap_or(0),
+            parent,
             game: summary.game,
             moves: summary.moves,
-            label: js::text_option(&given, "label")?.unwrap_or_default(),
+            label,
         };
-        let mut history = shared.history(&name).await?.unwrap_or_default();
-        let index = match replace {
-            Some(index) if history.points.contains_key(&index) => index,
-            Some(index) => return Err(no_point(index).into()),
+        Ok(Self { point, replace, is_strict })
+    }
+
+    async fn finish(self, shared: &Shared, name: &str) -> Result<Object, Failure> {
+        let _turn = shared.turns().take().await;
+        let mut history = shared.history(name).await?.unwrap_or_default();
+        let index = match self.replace {
+            Some(index) if history.point(index).is_some() => index,
+            Some(index) => return Err(no_point(index)),
             None => {
                 let index = history.next;
                 history.next = index.saturating_add(1);
                 index
             }
         };
-        let object = point.object(index);
-        history.points.insert(index, point);
-        shared.save_history(&name, &history, strict).await?;
-        Ok(object.into())
+        let object = self.point.object(index);
+        history.insert(index, self.point);
+        shared.save_history(name, &history, self.is_strict).await?;
+        Ok(object)
+    }
+}
+
+#[wasm_bindgen]
+impl Database {
+    /// Saves a search as it is when this is called as a new point of a history, or in place of one, in one transaction with all its
+    /// objects.
+    ///
+    /// # Errors
+    /// `quota`, `storage`, `follower`, `closed`, `busy`, `argument`.
+    #[wasm_bindgen(js_name = savePoint, unchecked_return_type = "Promise<Point>")]
+    pub fn save_point(
+        &self,
+        name: String,
+        search: &Search,
+        #[wasm_bindgen(js_name = options, unchecked_optional_param_type = "PointOptions")]
+        given: Option<Object>,
+    ) -> Promise {
+        let given = options(given);
+        let shared = self.shared();
+        js::promise(
+            Saving::begin(&shared, search, &given)
+                .map(|saving| async move { Ok(saving.finish(&shared, &name).await?.into()) }),
+        )
     }
 
     /// The points of a history, in the order of their indices; none if there is no such history.
@@ -329,12 +368,15 @@ impl Database {
         let begun = js::now();
         let shared = self.shared();
         let history = shared.history(&name).await?.ok_or_else(|| no_head(&name))?;
-        let point = history.points.get(&index).ok_or_else(|| no_point(index))?;
+        let point = history.point(index).ok_or_else(|| no_point(index))?;
         let game = match (point.game, game) {
             (Some(name), _) => GameChoice::BuiltIn(name),
             (None, Some(game)) => GameChoice::Custom(game.into()),
             (None, None) => {
-                return Err(Failure::argument("this point needs its game, which is written in JavaScript").into());
+                return Err(Failure::argument(
+                    "this point needs its game, which is written in JavaScript",
+                )
+                .into());
             }
         };
         let search =
@@ -358,8 +400,9 @@ impl Database {
     #[wasm_bindgen(js_name = removePoints)]
     pub async fn remove_points(&self, name: String, indices: Vec<u32>) -> Result<(), JsValue> {
         let shared = self.shared();
+        let _turn = shared.turns().take().await;
         let mut history = shared.history(&name).await?.ok_or_else(|| no_head(&name))?;
-        history.points.retain(|index, _| !indices.contains(index));
+        history.points.retain(|(index, _)| !indices.contains(index));
         Ok(shared.save_history(&name, &history, true).await?)
     }
 }
@@ -387,9 +430,9 @@ mod tests {
 
     #[test]
     fn a_history_is_read_back_from_its_state() {
-        let mut history = History { next: 9, points: BTreeMap::new() };
-        history.points.insert(3, point());
-        history.points.insert(8, Point { parent: None, game: None, ..point() });
+        let mut history = History { next: 9, points: Vec::new() };
+        history.insert(3, point());
+        history.insert(8, Point { parent: None, game: None, ..point() });
         assert_eq!(History::of(&history.state()).unwrap().as_ref(), Some(&history));
         assert_eq!(History::decode_list(&history.encode_list()), Some(history.clone()));
         let list = history.encode_list();

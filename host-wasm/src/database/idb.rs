@@ -102,7 +102,9 @@ impl Trouble {
 fn describe(error: &JsValue) -> String {
     let part = |name| js::field(error, name).as_string().unwrap_or_default();
     match (part("name"), part("message")) {
-        (name, message) if name.is_empty() && message.is_empty() => "for no reason given".to_owned(),
+        (name, message) if name.is_empty() && message.is_empty() => {
+            "for no reason given".to_owned()
+        }
         (name, message) => format!("{name}: {message}"),
     }
 }
@@ -235,7 +237,8 @@ impl Connection {
             let format = transaction.object_store(META)?.get(&FORMAT.into())?;
             Ok((format, all(DIRECTORIES)?, all(HEADS)?))
         };
-        let (format, directories, heads) = requests().map_err(|error: JsValue| Trouble::of(&error))?;
+        let (format, directories, heads) =
+            requests().map_err(|error: JsValue| Trouble::of(&error))?;
         completed(&transaction).await?;
         let directories = pairs(&directories)
             .filter_map(|(key, value)| Some((page_number(&key)?, bytes(&value)?)))
@@ -367,7 +370,9 @@ async fn opened(request: &IdbOpenDbRequest) -> Result<JsValue, OpenTrouble> {
                     let close = {
                         let request = again.clone();
                         Closure::once_into_js(move || {
-                            if let Ok(Ok(db)) = request.result().map(JsCast::dyn_into::<IdbDatabase>) {
+                            if let Ok(Ok(db)) =
+                                request.result().map(JsCast::dyn_into::<IdbDatabase>)
+                            {
                                 db.close();
                             }
                         })

@@ -8,10 +8,34 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::js::{self, object};
 
+/// A lock, held as long as this lives.
+pub(super) struct Lock {
+    release: Function,
+    /// Kept once others may have it.
+    released: Option<Promise>,
+}
+
+impl Lock {
+    /// Lets go, and resolves once others may have it: who opens a database after it was closed is not to find it taken.
+    pub(super) async fn release(mut self) {
+        let released = self.released.take();
+        drop(self);
+        if let Some(released) = released {
+            // Broken if it was stolen, which lets go of it, too.
+            let _ = JsFuture::from(released).await;
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.release.call0(&JsValue::UNDEFINED);
+    }
+}
+
 /// What came of asking for a lock.
 pub(super) enum Asked {
-    /// It is held until this is called.
-    Held(Function),
+    Held(Lock),
     /// Another tab holds it.
     Taken,
     /// There are no locks here.
@@ -22,6 +46,7 @@ pub(super) enum Asked {
 pub(super) async fn ask(name: &str, waits: bool) -> Asked {
     let locks = js::field(&js::field(&js_sys::global(), "navigator"), "locks");
     let Some(request) = js::method(&locks, "request") else { return Asked::Absent };
+    let mut released = None;
     let promise = Promise::new(&mut |answer, reject| {
         let granted = Closure::once_into_js(move |lock: JsValue| -> JsValue {
             if lock.is_null() || lock.is_undefined() {
@@ -45,6 +70,7 @@ pub(super) async fn ask(name: &str, waits: bool) -> Asked {
                 if let Some(catch) = js::method(&promise, "catch") {
                     let _ = catch.call1(&promise, &refused);
                 }
+                released = Some(promise);
             }
             Err(error) => {
                 let _ = reject.call1(&JsValue::UNDEFINED, &error);
@@ -53,14 +79,9 @@ pub(super) async fn ask(name: &str, waits: bool) -> Asked {
     });
     match JsFuture::from(promise).await {
         Ok(release) => match release.dyn_into() {
-            Ok(release) => Asked::Held(release),
+            Ok(release) => Asked::Held(Lock { release, released }),
             Err(_) => Asked::Taken,
         },
         Err(_) => Asked::Absent,
     }
-}
-
-/// Lets go of a lock.
-pub(super) fn release(release: &Function) {
-    let _ = release.call0(&JsValue::UNDEFINED);
 }

@@ -21,10 +21,16 @@ mod history;
 mod idb;
 mod locks;
 mod objects;
+mod opening;
 mod page;
+mod reading;
+mod settings;
 mod shared;
+mod status;
+mod tabs;
 mod transfer;
 mod turns;
+mod writing;
 
 use std::rc::Rc;
 
@@ -35,7 +41,7 @@ use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
 
 use self::idb::{Connection, OpenTrouble};
-use self::shared::Expected;
+use self::writing::Expected;
 use crate::error::{Code, Failure};
 use crate::js::{self, object};
 use crate::proof::hash_kind;
@@ -91,7 +97,7 @@ impl Database {
             Some(name) => Some(hash_kind(&name)?),
             None => None,
         };
-        let settings = shared::Settings::read(&given)?;
+        let settings = settings::Settings::read(&given)?;
         Ok(Self { shared: Shared::open(name, kind, settings).await? })
     }
 
@@ -100,9 +106,9 @@ impl Database {
     /// # Errors
     /// `blocked` if another tab keeps it open, `storage`.
     pub async fn remove(name: String) -> Result<(), JsValue> {
-        match Connection::remove(&shared::stored_name(&name)).await {
+        match Connection::remove(&opening::stored_name(&name)).await {
             Ok(()) | Err(OpenTrouble::Absent) => Ok(()),
-            Err(trouble) => Err(shared::open_failure(&trouble).into()),
+            Err(trouble) => Err(opening::open_failure(&trouble).into()),
         }
     }
 

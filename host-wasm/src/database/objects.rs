@@ -6,7 +6,7 @@
 //! ([`Shared::read`](super::Shared::read)). What is read is verified against its name every time, by the core.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use cascow_core::frame::{self, Codec, Frame};
 use cascow_core::hash::{ContentHash, HashKind};
@@ -64,11 +64,17 @@ pub(crate) struct Objects {
     slots: RefCell<HashMap<ContentHash, Slot>>,
     /// Those that wait, in the order in which they came: what was put together is read together.
     waiting: RefCell<Vec<ContentHash>>,
-    pages: RefCell<BTreeMap<PageNumber, Vec<Entry>>>,
+    pages: RefCell<HashMap<PageNumber, Vec<Entry>>>,
     /// Read in vain since this was last looked at, though they have a place.
     wanted: RefCell<Vec<ContentHash>>,
     /// While somebody reads, nothing at hand is let go.
     readers: Cell<u32>,
+    /// Collections that are under way, and what was put since the first of them began: it may refer to nothing yet that a head
+    /// leads to, and what puts it counts on it.
+    collections: Cell<u32>,
+    touched: RefCell<HashSet<ContentHash>>,
+    /// The greatest number that a page ever had: numbers of pages that are to be deleted are still taken.
+    newest: Cell<PageNumber>,
     put_bytes: Cell<u64>,
     saved_bytes: Cell<u64>,
     waiting_bytes: Cell<u64>,
@@ -92,6 +98,9 @@ impl Objects {
             pages: RefCell::default(),
             wanted: RefCell::default(),
             readers: Cell::new(0),
+            collections: Cell::new(0),
+            touched: RefCell::default(),
+            newest: Cell::new(PageNumber::ZERO),
             put_bytes: Cell::new(0),
             saved_bytes: Cell::new(0),
             waiting_bytes: Cell::new(0),
@@ -119,6 +128,9 @@ impl Objects {
 
     fn put_named(&self, hash: ContentHash, bytes: &[u8]) -> Result<Put, StoreError> {
         add(&self.put_bytes, bytes.len());
+        if self.collections.get() > 0 {
+            self.touched.borrow_mut().insert(hash);
+        }
         if self.slots.borrow().contains_key(&hash) {
             add(&self.saved_bytes, bytes.len());
             return Ok(Put { hash, added: None });
@@ -195,6 +207,23 @@ impl Objects {
         }
     }
 
+    /// From now on what is put is remembered, until as many have ended.
+    pub(super) fn begin_collecting(&self) {
+        self.collections.set(self.collections.get() + 1);
+    }
+
+    pub(super) fn end_collecting(&self) {
+        self.collections.set(self.collections.get().saturating_sub(1));
+        if self.collections.get() == 0 {
+            self.touched.take();
+        }
+    }
+
+    /// Whether it was put while a collection is under way.
+    pub(super) fn is_touched(&self, hash: &ContentHash) -> bool {
+        self.touched.borrow().contains(hash)
+    }
+
     pub(super) fn begin_reading(&self) {
         self.readers.set(self.readers.get() + 1);
     }
@@ -256,7 +285,7 @@ impl Objects {
                     }
                 }
             }
-            self.pages.borrow_mut().insert(page.number, page.entries);
+            self.insert_page(page.number, page.entries);
         }
         self.relieve();
     }
@@ -289,17 +318,23 @@ impl Objects {
                 frame: None,
             });
         }
+        drop(slots);
+        self.insert_page(number, entries);
+    }
+
+    /// The number of the next page.
+    pub(super) fn next_page(&self) -> PageNumber {
+        self.newest.get().next()
+    }
+
+    fn insert_page(&self, number: PageNumber, entries: Vec<Entry>) {
+        self.newest.set(self.newest.get().max(number));
         self.pages.borrow_mut().insert(number, entries);
     }
 
-    /// The greatest number of a page.
-    pub(super) fn last_page(&self) -> PageNumber {
-        self.pages.borrow().last_key_value().map_or(PageNumber::ZERO, |(number, _)| *number)
-    }
-
-    /// Whether a page is known.
-    pub(super) fn has_page(&self, number: PageNumber) -> bool {
-        self.pages.borrow().contains_key(&number)
+    /// Whether a page is known, as these entries say.
+    pub(super) fn has_page(&self, number: PageNumber, entries: &[Entry]) -> bool {
+        self.pages.borrow().get(&number).is_some_and(|known| known == entries)
     }
 
     /// Forgets pages that another tab has deleted.
@@ -316,7 +351,9 @@ impl Objects {
         let Some(entries) = self.pages.borrow_mut().remove(&number) else { return };
         let mut slots = self.slots.borrow_mut();
         for entry in entries {
-            if slots.get(&entry.hash).is_some_and(|slot| slot.home == Home::Page(number, entry.offset))
+            if slots
+                .get(&entry.hash)
+                .is_some_and(|slot| slot.home == Home::Page(number, entry.offset))
                 && let Some(slot) = slots.remove(&entry.hash)
                 && let Some(frame) = slot.frame
             {

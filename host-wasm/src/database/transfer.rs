@@ -261,6 +261,7 @@ impl Database {
         for object in &bring {
             shared.objects().put(object).map_err(Failure::from)?;
         }
+        let _turn = shared.turns().take().await;
         shared.save_history(&name, &history, true).await?;
         Ok(history.objects().into())
     }

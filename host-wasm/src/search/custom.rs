@@ -122,12 +122,21 @@ impl Game for Custom {
     }
 
     fn actions(&mut self, state: &CustomState, out: &mut Vec<Choice>) -> Result<(), Failure> {
-        for item in js::items(&self.call(&self.actions, state)?)? {
+        let given = self.call(&self.actions, state)?;
+        let items = js::items(&given).map_err(|failure| match failure {
+            Failure::Thrown(_) => failure,
+            _ => broken("`actions` must give something that can be iterated over"),
+        })?;
+        for item in items {
             out.push(match item.dyn_ref::<Array>() {
                 None => Choice::new(action(&item)?),
                 Some(pair) => {
-                    let prior = pair.get(1).as_f64().ok_or_else(|| broken("a prior must be a number"))?;
-                    #[expect(clippy::cast_possible_truncation, reason = "priors are kept as 32 bits")]
+                    let prior =
+                        pair.get(1).as_f64().ok_or_else(|| broken("a prior must be a number"))?;
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "priors are kept as 32 bits"
+                    )]
                     let prior = prior as f32;
                     Choice { action: action(&pair.get(0))?, prior }
                 }
@@ -149,9 +158,10 @@ impl Game for Custom {
             return Ok(None);
         }
         let next = next.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
-        let next = next.as_deref().and_then(CustomState::new).ok_or_else(|| {
-            broken("`apply` must give null or a Uint8Array of at most 63 bytes")
-        })?;
+        let next = next
+            .as_deref()
+            .and_then(CustomState::new)
+            .ok_or_else(|| broken("`apply` must give null or a Uint8Array of at most 63 bytes"))?;
         Ok((next != *state).then_some(next))
     }
 
@@ -169,7 +179,9 @@ impl Game for Custom {
             return Ok(Evaluation::estimate(value));
         }
         let value = js::field(&given, "value").as_f64();
-        let value = value.ok_or_else(|| broken("`evaluate` must give a number, or an object with a number `value`"))?;
+        let value = value.ok_or_else(|| {
+            broken("`evaluate` must give a number, or an object with a number `value`")
+        })?;
         Ok(Evaluation { value, terminal: js::field(&given, "terminal").is_truthy() })
     }
 }

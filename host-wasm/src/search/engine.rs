@@ -5,7 +5,8 @@
 
 use cascow_core::games::{Board, Playouts};
 use cascow_core::search::{
-    Action, Choice, Counts, Edge, EdgeId, Evaluation, Game, Generator, Node, NodeId, Preference, Saved, Search, SearchError, Settings, Step, Turn,
+    Action, Choice, Counts, Edge, EdgeId, Evaluation, Game, Generator, Node, NodeId, Preference,
+    Saved, Search, SearchError, Settings, Step, Turn,
 };
 use cascow_core::store::StoreError;
 use js_sys::Object;
@@ -123,11 +124,7 @@ impl<B: Board> Game for BuiltIn<B> {
         self.playouts.turn(state)
     }
 
-    fn actions(
-        &mut self,
-        state: &B,
-        out: &mut Vec<Choice>,
-    ) -> Result<(), Never> {
+    fn actions(&mut self, state: &B, out: &mut Vec<Choice>) -> Result<(), Never> {
         self.playouts.actions(state, out).map_err(never)
     }
 
@@ -135,11 +132,7 @@ impl<B: Board> Game for BuiltIn<B> {
         self.playouts.apply(state, action).map_err(never)
     }
 
-    fn evaluate(
-        &mut self,
-        state: &B,
-        generator: &mut Generator,
-    ) -> Result<Evaluation, Never> {
+    fn evaluate(&mut self, state: &B, generator: &mut Generator) -> Result<Evaluation, Never> {
         self.playouts.evaluate(state, generator).map_err(never)
     }
 }

@@ -102,8 +102,9 @@ impl Search {
             None => Some(engine.root()),
             Some(number) => engine.numbered(number),
         };
-        node.and_then(|id| engine.node(id))
-            .ok_or_else(|| Failure::new(Code::UnknownNode, "there is no such node, or it was forgotten"))
+        node.and_then(|id| engine.node(id)).ok_or_else(|| {
+            Failure::new(Code::UnknownNode, "there is no such node, or it was forgotten")
+        })
     }
 
     fn all_statistics(&self) -> Result<Rc<Statistics>, Failure> {
@@ -149,12 +150,16 @@ impl Search {
         let engine: Box<dyn Engine> = match game {
             GameChoice::BuiltIn(name @ GameName::Connect4) => {
                 let rules = BuiltIn::<Connect4>::new(*name);
-                let load = |objects: &Objects| Ok(CoreSearch::load::<BuiltIn<Connect4>>(objects, checkpoint)?);
+                let load = |objects: &Objects| {
+                    Ok(CoreSearch::load::<BuiltIn<Connect4>>(objects, checkpoint)?)
+                };
                 Box::new(Seat { search: shared.read(load).await?, rules })
             }
             GameChoice::BuiltIn(name @ GameName::Othello) => {
                 let rules = BuiltIn::<Othello>::new(*name);
-                let load = |objects: &Objects| Ok(CoreSearch::load::<BuiltIn<Othello>>(objects, checkpoint)?);
+                let load = |objects: &Objects| {
+                    Ok(CoreSearch::load::<BuiltIn<Othello>>(objects, checkpoint)?)
+                };
                 Box::new(Seat { search: shared.read(load).await?, rules })
             }
             GameChoice::Custom(object) => {
@@ -205,12 +210,16 @@ impl Search {
         let settings = settings(&options)?;
         let moves = js::text_option(&options, "moves")?.unwrap_or_default();
         let engine: Box<dyn Engine> = match GameChoice::read(game)? {
-            GameChoice::BuiltIn(name @ GameName::Connect4) => {
-                Box::new(Seat::begin(settings, board::start::<Connect4>(&moves)?, BuiltIn::new(name))?)
-            }
-            GameChoice::BuiltIn(name @ GameName::Othello) => {
-                Box::new(Seat::begin(settings, board::start::<Othello>(&moves)?, BuiltIn::new(name))?)
-            }
+            GameChoice::BuiltIn(name @ GameName::Connect4) => Box::new(Seat::begin(
+                settings,
+                board::start::<Connect4>(&moves)?,
+                BuiltIn::new(name),
+            )?),
+            GameChoice::BuiltIn(name @ GameName::Othello) => Box::new(Seat::begin(
+                settings,
+                board::start::<Othello>(&moves)?,
+                BuiltIn::new(name),
+            )?),
             GameChoice::Custom(object) => {
                 if !moves.is_empty() {
                     return Err(Failure::argument("`moves` are of the built-in games").into());
@@ -304,7 +313,12 @@ impl Search {
     ) -> Result<(), JsValue> {
         let text = play.as_string().or_else(|| play.as_f64().map(|number| number.to_string()));
         let text = text.ok_or_else(|| Failure::argument("a move is a string or a number"))?;
-        let illegal = || Failure::new(Code::IllegalMove, format_args!("\"{}\" cannot be played here", text.escape_debug()));
+        let illegal = || {
+            Failure::new(
+                Code::IllegalMove,
+                format_args!("\"{}\" cannot be played here", text.escape_debug()),
+            )
+        };
         let name = self.change(|engine| {
             let action = engine.action_of(text.trim()).ok_or_else(illegal)?;
             match engine.advance(action)? {
@@ -414,7 +428,9 @@ impl Search {
             visits: js::small_option(&options, "minVisits")?.unwrap_or(1),
         };
         let from = js::small_option(&options, "from")?;
-        Ok(self.read(|engine| Ok(view::graph(engine, Self::node_of(engine, from)?.id, extent)))?.into())
+        Ok(self
+            .read(|engine| Ok(view::graph(engine, Self::node_of(engine, from)?.id, extent)))?
+            .into())
     }
 
     /// Puts the search into the database's working set. O(bytes) hashing.

@@ -36,6 +36,8 @@ pub(super) fn step(engine: &mut dyn Engine) -> Result<Object, Failure> {
             ("transposition", Some(node))
         }
         Step::Tried { outcome: Outcome::Closed, .. } => ("closed", None),
+        // All its edges at once: what they led to are the node's edges.
+        Step::Expanded { node, .. } => ("expanded", Some(node)),
         Step::Repeated | Step::Busy => ("repeated", None),
         Step::Exhausted => ("exhausted", None),
     };
@@ -54,7 +56,11 @@ pub(super) fn step(engine: &mut dyn Engine) -> Result<Object, Failure> {
         "path": js::list(path.iter().map(|(node, edge)| view::edge(engine, edge, node.turn))),
         "backup": js::list(backup),
     };
-    js::set_some(&object, "node", node.and_then(|node| engine.node(node)).map(|node| view::node(&node)));
+    js::set_some(
+        &object,
+        "node",
+        node.and_then(|node| engine.node(node)).map(|node| view::node(&node)),
+    );
     Ok(object)
 }
 
@@ -69,7 +75,10 @@ fn path(engine: &dyn Engine, before: &HashMap<NodeId, Before>) -> Vec<(NodeFacts
         let was = before.get(&node.id);
         let visits = |index: usize| was.and_then(|was| was.edges.get(index)).copied().unwrap_or(0);
         let chosen = engine.edges(node.id).into_iter().enumerate();
-        let chosen = chosen.filter(|(index, edge)| edge.visits > visits(*index)).map(|(_, edge)| edge).next();
+        let chosen = chosen
+            .filter(|(index, edge)| edge.visits > visits(*index))
+            .map(|(_, edge)| edge)
+            .next();
         let Some(edge) = chosen else { break };
         next = edge.child();
         path.push((node, edge));

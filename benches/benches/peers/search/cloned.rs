@@ -4,14 +4,14 @@
 //! PUCT over visits of edges, values renewed from the children along the way, as the core does. It proves nothing, forgets
 //! nothing, and cannot be saved.
 
-use std::time::Duration;
-
 use cascow_benches::measure::timed;
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::{Board, Side};
 use cascow_core::search::rand_core::SeedableRng;
 use cascow_core::search::{Generator, Settings};
 use hashbrown::HashMap;
+
+use super::Run;
 
 struct Node {
     board: Connect4,
@@ -28,7 +28,7 @@ struct Edge {
     visits: u32,
 }
 
-struct Cloned {
+pub(crate) struct Cloned {
     nodes: Vec<Node>,
     numbers: HashMap<u64, usize>,
     generator: Generator,
@@ -37,6 +37,29 @@ struct Cloned {
 }
 
 impl Cloned {
+    pub(crate) fn new(board: Connect4, seed: u64) -> Self {
+        let mut search = Self {
+            nodes: Vec::new(),
+            numbers: HashMap::new(),
+            generator: Generator::seed_from_u64(seed),
+            exploration: Settings::two_players().exploration,
+            path: Vec::new(),
+        };
+        search.enter(board);
+        search
+    }
+
+    /// Positions evaluated.
+    pub(crate) fn evaluations(&self) -> u64 {
+        self.nodes.len() as u64
+    }
+
+    /// The columns' numbers at the root, and how often each was chosen.
+    #[allow(dead_code, reason = "for the test that compares them with ours")]
+    pub(crate) fn visits(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.nodes[0].edges.iter().flatten().map(|edge| (edge.column, edge.visits))
+    }
+
     fn enter(&mut self, board: Connect4) -> usize {
         let over = board.outcome();
         let value =
@@ -52,7 +75,7 @@ impl Cloned {
         self.nodes.len() - 1
     }
 
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.path.clear();
         let mut at = 0;
         while !self.nodes[at].over {
@@ -112,19 +135,15 @@ impl Cloned {
     }
 }
 
-pub(super) fn run(evaluations: u64, seed: u64) -> (Duration, u64) {
-    let mut search = Cloned {
-        nodes: Vec::new(),
-        numbers: HashMap::new(),
-        generator: Generator::seed_from_u64(seed),
-        exploration: Settings::two_players().exploration,
-        path: Vec::new(),
-    };
+pub(crate) fn run(evaluations: u64, seed: u64) -> Run {
+    let mut kept = None;
     let elapsed = timed(|| {
-        search.enter(Connect4::START);
-        while (search.nodes.len() as u64) < evaluations {
+        let mut search = Cloned::new(Connect4::START, seed);
+        while search.evaluations() < evaluations {
             search.step();
         }
+        kept = Some(search);
     });
-    (elapsed, search.nodes.len() as u64)
+    let search = kept.expect("it was made");
+    Run { elapsed, evaluations: search.evaluations(), kept: Box::new(search) }
 }

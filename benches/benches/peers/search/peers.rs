@@ -2,13 +2,14 @@
 //! Connect Four as treant and mcts want it, whose traits have the same names: a tree, moves replayed from the root.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
 
 use cascow_benches::measure::timed;
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::{Board, Outcome, Side};
 use cascow_core::search::Generator;
 use cascow_core::search::rand_core::SeedableRng;
+
+use super::Run;
 
 thread_local! {
     static GENERATOR: RefCell<Generator> = RefCell::new(Generator::seed_from_u64(0));
@@ -38,7 +39,7 @@ const EXPLORATION: f64 = 2.0;
 
 macro_rules! peer {
     ($name:ident, $krate:ident) => {
-        pub(super) fn $name(evaluations: u64, seed: u64) -> (Duration, u64) {
+        pub(crate) fn $name(evaluations: u64, seed: u64) -> Run {
             use $krate::tree_policy::UCTPolicy;
             use $krate::{Evaluator, GameState, MCTS, MCTSManager, SearchHandle};
 
@@ -115,8 +116,7 @@ macro_rules! peer {
                 }
                 kept = Some(manager);
             });
-            drop(kept);
-            (elapsed, EVALUATIONS.get())
+            Run { elapsed, evaluations: EVALUATIONS.get(), kept: Box::new(kept) }
         }
     };
 }

@@ -18,7 +18,7 @@ use std::{env, fs};
 use cascow_benches::measure::{Percentiles, Spread};
 use cascow_benches::report::{Report, Row, Target, spread};
 
-use worker::{DEPTHS, EDITS, FILES, Figures, IN_A_ROW, SIZES, SNAPSHOTS};
+use worker::{DEPTHS, EDITS, FILES, Figures, IN_A_ROW, JUMPS, SIZES, SNAPSHOTS};
 
 /// The word by which this program knows that it is a worker.
 pub(crate) const CHILD: &str = "workspaces-worker";
@@ -43,13 +43,7 @@ pub(crate) fn run(report: &mut Report) {
             "Each part by root on an ext4 of its own, new and loop-mounted: where many files were removed within the last minutes, ext4 \
              takes two to four times as long to make a directory, whoever asks for it, and that is no figure of ours.",
         );
-        let as_root = |what| {
-            let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-            let mut command = Command::new("unshare");
-            // In a mount namespace of its own, which takes the mount away with it.
-            command.args(["--mount", "sh", "-e", "-c", GROUND, "sh"]).current_dir(place.path());
-            figures(command.arg(&program).arg(CHILD).arg(place.path().join("ground")).arg(what))
-        };
+        let as_root = |what| as_root(&program, what).expect("the worker ends well");
         let targets = [("p50", Some(300.0)), ("p95", Some(600.0))];
         forks(report, &as_root(worker::FORKS_BESIDE_BARE), "as root", targets);
         seals(report, &as_root(worker::SEALS_BY_SIZE));
@@ -72,7 +66,37 @@ pub(crate) fn run(report: &mut Report) {
         command.uid(NOBODY).gid(NOBODY).current_dir(ground.path());
     }
     let targets = [("p50", Some(350.0)), ("p95", None)];
-    forks(report, &figures(&mut command), "without privileges", targets);
+    let figures = figures(&mut command).expect("the worker ends well");
+    forks(report, &figures, "without privileges", targets);
+}
+
+/// What it takes to go to any of a search's states, by kinds of search; or why that cannot be measured here.
+pub(crate) fn backtracks() -> Result<Vec<(String, Percentiles)>, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("only root can give them a filesystem of their own".into());
+    }
+    let program = env::current_exe().expect("a program");
+    let figures = as_root(&program, worker::BACKTRACKS)?;
+    let kinds = [
+        ("jump in a tree", "each forked from any one before it"),
+        ("jump in a chain", "each forked from the one before"),
+    ];
+    let work = |shape| {
+        format!(
+            "{JUMPS} random backtracks among {SNAPSHOTS} states of a workspace of {FILES} files, by overlays, {shape}"
+        )
+    };
+    let kinds = kinds.map(|(name, shape)| (work(shape), percentiles(&figures, name)));
+    Ok(kinds.into())
+}
+
+/// What a worker measures as root, on a new filesystem.
+fn as_root(program: &Path, what: &str) -> Result<Figures, String> {
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let mut command = Command::new("unshare");
+    // In a mount namespace of its own, which takes the mount away with it.
+    command.args(["--mount", "sh", "-e", "-c", GROUND, "sh"]).current_dir(place.path());
+    figures(command.arg(program).arg(CHILD).arg(place.path().join("ground")).arg(what))
 }
 
 /// Mounts a new filesystem, and runs there what the arguments say.
@@ -80,10 +104,13 @@ const GROUND: &str = "truncate -s 8G disk && mkfs.ext4 -q disk && mkdir ground &
                       mkdir ground/in && program=$1 child=$2 && shift 3 && exec \"$program\" \"$child\" \"$PWD/ground/in\" \"$@\"";
 
 /// What a worker measures.
-fn figures(command: &mut Command) -> Figures {
-    let output = command.stderr(Stdio::inherit()).output().expect("the worker runs");
-    assert!(output.status.success(), "the worker ends with {}", output.status);
-    worker::read(&String::from_utf8(output.stdout).expect("it writes text"))
+fn figures(command: &mut Command) -> Result<Figures, String> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("the worker cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the worker ends with {}", output.status));
+    }
+    Ok(worker::read(&String::from_utf8(output.stdout).expect("it writes text")))
 }
 
 fn percentiles(figures: &Figures, name: &str) -> Percentiles {

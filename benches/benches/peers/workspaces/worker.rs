@@ -55,7 +55,8 @@ pub(super) const IN_A_ROW: usize = 10_000;
 
 const FORKS: usize = 1_000;
 const SEALS: usize = 200;
-const JUMPS: usize = 1_000;
+/// Jumps between snapshots.
+pub(super) const JUMPS: usize = 1_000;
 const COPIES: usize = 5;
 
 /// Figures by the name of what they are of.
@@ -74,6 +75,7 @@ struct Worker {
 pub(super) const FORKS_BESIDE_BARE: &str = "forks";
 pub(super) const SEALS_BY_SIZE: &str = "seals";
 pub(super) const JUMPS_IN_TREES: &str = "jumps";
+pub(super) const BACKTRACKS: &str = "backtracks";
 pub(super) const MANY_IN_A_ROW: &str = "row";
 pub(super) const BESIDE_COPIES: &str = "copies";
 
@@ -106,6 +108,12 @@ pub(super) fn measure(ground: &Path, what: &str) -> Figures {
             worker.jumps("jump in a chain", &workshop, &chain);
             let some = [&origin, &tree[SNAPSHOTS / 2], &chain[SNAPSHOTS - 1]];
             worker.roots(&repository, &workshop, some);
+        }
+        BACKTRACKS => {
+            let tree = worker.tree(&workshop, &origin);
+            worker.jumps("jump in a tree", &workshop, &tree);
+            let chain = worker.chain(&workshop, &origin);
+            worker.jumps("jump in a chain", &workshop, &chain);
         }
         MANY_IN_A_ROW => worker.in_a_row(&repository, &workshop, &origin),
         BESIDE_COPIES => worker.copies(&workshop, &repository, &origin),
