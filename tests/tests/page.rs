@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cascow_tests::browser::{Browser, Server, Tab, copy, repository};
+use cascow_tests::browser::{Browser, Server, Tab};
+use cascow_tests::npm::{copy, repository};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -354,7 +355,7 @@ fn a_proof_of_the_native_host_is_accepted_when_pasted() {
                 "{vector}: {ruling}"
             ),
             Some(says) if says[1].is_null() => {
-                assert!(ruling.starts_with("✓ Accepted: it is not there"), "{vector}: {ruling}")
+                assert!(ruling.starts_with("✓ Accepted: it is not there"), "{vector}: {ruling}");
             }
             Some(_) => {
                 assert!(ruling.starts_with("✓ Accepted: it is there"), "{vector}: {ruling}");
