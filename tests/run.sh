@@ -27,11 +27,12 @@ steps=(
     "fuzz        some seconds of fuzzing find nothing in any verifier or decoder of the core"
     "firmware    a Cortex-M3 verifies the frozen proofs without heap or panics, in the README's figures"
     "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
+    "browser     the browser host keeps what it is given, in Node and in Chromium, and its package installs"
     "demo        the bundled example is what its description says"
     "deny        licences, sources and duplicates of all dependencies"
 )
 quick=(format clippy tests)
-test_steps=(tools core miri tests)
+test_steps=(tools core miri tests browser)
 
 output=tests/output
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cascow-tests
@@ -88,6 +89,12 @@ need_targets() {
 }
 
 need_deny() { need_crate "$deny" "cargo-deny@$deny_version"; }
+
+# For the tests of the browser host; they build its package themselves.
+need_browser() {
+    need_programs cc:build-essential chromium:chromium node:nodejs npm:npm
+    need_targets wasm32-unknown-unknown
+}
 
 # PROGRAM CRATE@VERSION. It runs for seconds; optimising it would take longer than all of its runs.
 need_crate() {
@@ -255,8 +262,9 @@ step_release() {
 }
 
 step_tests() {
-    need_programs cc:build-essential python3:python3 setfattr:attr patch:patch busybox:busybox \
-        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils chromium:chromium
+    need_browser
+    need_programs python3:python3 setfattr:attr patch:patch busybox:busybox \
+        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils
     run_tests --workspace
     # New repositories keep objects in segments. What the program does must not depend on it.
     CASCOW_TEST_STORE=files run_tests -p cascow-tests --test bad_input --test commands --test concurrency --test mended \
@@ -297,6 +305,12 @@ step_wasm() {
     need_targets wasm32-unknown-unknown
     cargo build --locked -p cascow-wasm --target wasm32-unknown-unknown
     cargo clippy --locked -p cascow-wasm --target wasm32-unknown-unknown -- -D warnings
+}
+
+# Part of `tests`, too; alone it is quick.
+step_browser() {
+    need_browser
+    run_tests -p cascow-tests --test node --test browser
 }
 
 step_demo() {

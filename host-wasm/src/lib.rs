@@ -1,45 +1,40 @@
 // SPDX-License-Identifier: MIT
-//! cascow in the browser: the core behind wasm-bindgen.
+//! cascow in the browser: the core behind wasm-bindgen, kept in IndexedDB.
 //!
-//! For now what a page needs to check what a native program gave it: content hashes and proofs. Binary values are copied at the
-//! boundary; what fails is an `Error` whose message says why.
+//! A thin layer over an untouched core: what states, roots, proofs, bundles and searches are is decided there, so that they are the
+//! same bytes as on every other host. This crate adds what a page needs: plain objects to show, a database that survives a reload,
+//! and errors with a `code`. The TypeScript types are in `types.d.ts`, the npm package is made by the `cascow-www` program.
+//!
+//! # Guarantees
+//!
+//! * Binary values are copied at the boundary, both ways.
+//! * Methods take `&self`; asynchronous ones may overlap. Nothing of JavaScript's is called while something is borrowed: a game or a
+//!   listener may call anything, and is refused (`busy`) only where it would step the search that asks it.
+//! * What fails is an `Error` whose `code` is stable. Nothing panics on outside data.
+//!
+//! # What it does not do
+//!
+//! It starts no worker: a page that searches without stalling runs this module in one. It makes no request, and asks no clock but to
+//! end a batch, to time a transaction and to date a point.
 
-use cascow_core::hash::HashKind;
-use cascow_core::merkle::StateRoot;
-use wasm_bindgen::prelude::{JsError, wasm_bindgen};
+mod board;
+mod database;
+mod error;
+mod js;
+mod manager;
+mod proof;
+mod search;
+mod snapshot;
 
-/// The content hash of bytes, as 64 hexadecimal digits. `kind` is `sha256` or `blake3`.
-///
-/// # Errors
-/// An `Error` if there is no such hash function.
-#[wasm_bindgen(js_name = contentHash)]
-pub fn content_hash(kind: &str, bytes: &[u8]) -> Result<String, JsError> {
-    Ok(kind.parse::<HashKind>()?.hash(bytes).to_string())
-}
+use wasm_bindgen::prelude::wasm_bindgen;
 
-/// What an accepted proof says of a state.
-#[wasm_bindgen(getter_with_clone)]
-#[derive(Debug)]
-pub struct Statement {
-    /// The key that the proof is about.
-    pub key: Vec<u8>,
-    /// What the state holds under the key; `undefined` if nothing.
-    pub value: Option<Vec<u8>>,
-    /// Number of entries in the state.
-    pub entries: u64,
-}
+pub use board::{board, board_of};
+pub use database::Database;
+pub use manager::StateManager;
+pub use proof::{content_hash, verify, verify_many, version};
+pub use search::{Search, statistics_of};
+pub use snapshot::{Draft, Snapshot};
 
-/// Verifies a proof against a state root of 64 hexadecimal digits.
-///
-/// # Errors
-/// An `Error` that says why the proof is not accepted.
-#[wasm_bindgen]
-pub fn verify(proof: &[u8], root: &str) -> Result<Statement, JsError> {
-    let root: StateRoot = root.parse()?;
-    let statement = cascow_core::merkle::verify(proof, &root)?;
-    Ok(Statement {
-        key: statement.key.to_vec(),
-        value: statement.value.map(<[u8]>::to_vec),
-        entries: statement.entries,
-    })
-}
+/// The types that are not classes.
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");

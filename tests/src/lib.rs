@@ -2,7 +2,10 @@
 //! What the tests of this package, and of the crates beside it, share.
 
 pub mod aged_disk;
+pub mod browser;
 pub mod ledger;
+pub mod npm;
+pub mod oracle;
 pub mod program;
 pub mod sandbox;
 pub mod searches;

@@ -144,6 +144,12 @@ impl<S: Packed> Search<S> {
         self.is_node(id).then(|| self.view(id.0))
     }
 
+    /// The node of a number that came from [`NodeId::number`], or `None` if there is none now.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Option<NodeId> {
+        Some(NodeId(number)).filter(|id| self.is_node(*id))
+    }
+
     fn is_node(&self, id: NodeId) -> bool {
         let end = self.shared.graph.nodes_end.load(core::sync::atomic::Ordering::Relaxed);
         id.0 < end && self.shared.graph.facts(id.0) != Facts::FREE
