@@ -102,10 +102,11 @@ fn states_whose_objects_are_lost_are_made_again_or_said_to_be_lost() {
     let sandbox = Sandbox::new();
     sandbox.write("w/a", "a\n");
     sandbox.shell("mkdir seen stable; seq 900 > stable/s");
+    // What chance makes is too short for two chunks, so that a file is one object.
     sandbox.write(
         "actions.toml",
         "[[action]]\nname = 'stable'\nrun = 'seq 900 > s'\n\
-         [[action]]\nname = 'chance'\nrun = 'head -c 3000 /dev/urandom > r'\n\
+         [[action]]\nname = 'chance'\nrun = 'head -c 1000 /dev/urandom > r'\n\
          [[action]]\nname = 'end'\nrun = 'echo end >> a'\n[[action]]\nname = 'other'\nrun = 'echo other >> a'\n",
     );
     // What chance made is remembered, so that it can be lost.
