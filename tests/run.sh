@@ -48,6 +48,8 @@ fuzz=$cache/cargo-fuzz-$fuzz_version/bin/cargo-fuzz
 # Of each fuzz target, seconds.
 fuzz_secs=3
 
+# What is built once is not built again, so nothing is kept for building it again faster.
+export CARGO_INCREMENTAL=0
 # Logs are read by programs and by people without a terminal.
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never PYTHONDONTWRITEBYTECODE=1
 
