@@ -36,7 +36,7 @@ impl Column {
     /// Adds a chunk of zeros.
     pub(super) fn grow(&mut self) {
         let words = self.stride << self.shift;
-        self.chunks.push((0..words).map(|_| AtomicU32::new(0)).collect());
+        self.chunks.push(bytemuck::zeroed_slice_box(words));
     }
 
     /// The row at `index`, which is below the capacity.
@@ -60,6 +60,15 @@ impl Column {
         &self.chunks[(index >> SHIFT) as usize][(index & ((1 << SHIFT) - 1)) as usize..]
     }
 
+    /// Asks for the row at `index`, if there is one; of a column of single words in chunks of 2^`SHIFT`.
+    #[inline]
+    pub(super) fn prefetch<const SHIFT: u32>(&self, index: u32) {
+        debug_assert!((self.stride, self.shift) == (1, SHIFT));
+        if let Some(chunk) = self.chunks.get((index >> SHIFT) as usize) {
+            prefetch(chunk, (index & ((1 << SHIFT) - 1)) as usize);
+        }
+    }
+
     /// `len` rows from `index` on, all of which lie in one chunk.
     #[inline]
     pub(super) fn rows(&self, index: u32, len: usize) -> &[AtomicU32] {
@@ -67,6 +76,15 @@ impl Column {
         let start = (index & ((1 << self.shift) - 1)) as usize * self.stride;
         &chunk[start..start + len * self.stride]
     }
+}
+
+/// Asks the processor for what is at `index`, which is read soon. Changes nothing but when it is at hand.
+#[inline]
+pub(super) fn prefetch<T>(words: &[T], index: usize) {
+    #[cfg(feature = "std")]
+    prefetch_index::prefetch_index(words, index);
+    #[cfg(not(feature = "std"))]
+    let _ = (words, index);
 }
 
 /// Adds to a counter and returns what it was. Alone, without the cost of an atomic addition.

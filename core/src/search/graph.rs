@@ -13,7 +13,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::column::{Column, add};
+use super::column::{Column, add, prefetch};
 use super::facts::{Bounds, Facts};
 use super::game::{Choice, MAX_WORDS, Packed};
 use super::settings::MOST_AT_ONCE;
@@ -272,17 +272,17 @@ impl<'g> EdgeRef<'g> {
         self.visits.load(Relaxed)
     }
 
-    /// Counts a visit, as far as 32 bits go.
+    /// Counts visits, as far as 32 bits go.
     #[inline]
-    pub(super) fn visit<const SHARED: bool>(self) {
-        if self.visits() < u32::MAX - 1 {
-            add::<SHARED>(self.visits, 1);
+    pub(super) fn visit<const SHARED: bool>(self, visits: u32) {
+        if self.visits() < u32::MAX - visits {
+            add::<SHARED>(self.visits, visits);
         }
     }
 
-    /// Takes a visit back.
-    pub(super) fn unvisit<const SHARED: bool>(self) {
-        add::<SHARED>(self.visits, u32::MAX);
+    /// Takes visits back.
+    pub(super) fn unvisit<const SHARED: bool>(self, visits: u32) {
+        add::<SHARED>(self.visits, visits.wrapping_neg());
     }
 
     /// Its word in one of the columns.
@@ -569,6 +569,12 @@ impl Graph {
         self.layout.block_len((header & !UNIFORM) as usize, header & UNIFORM != 0)
     }
 
+    /// Asks for the edges of a node that may be entered next, if it has any: what is asked for in vain is cheap.
+    #[inline]
+    pub(super) fn prefetch_edges(&self, node: u32) {
+        self.edges.prefetch::<BLOCK_SHIFT>(self.head(node)[Self::PLACE].load(Relaxed));
+    }
+
     /// A node's edges, if it was entered.
     #[inline]
     pub(super) fn edges(&self, node: u32) -> Option<Edges<'_>> {
@@ -671,13 +677,13 @@ impl Graph {
         }
     }
 
-    /// Looks at where a state would be found, which costs nothing where others can be looked at meanwhile, so that it is at hand later.
+    /// Asks for where a state would be found, which costs nothing where others can be looked at meanwhile, so that it is at hand later.
     #[inline]
-    pub(super) fn touch<S: Packed>(&self, state: &S) {
+    pub(super) fn prefetch<S: Packed>(&self, state: &S) {
         let mut words = [0; MAX_WORDS];
         let words = &mut words[..S::WORDS];
         state.pack(words);
-        core::hint::black_box(self.index[slot(hash(words), self.index.len() - 1)][0].load(Relaxed));
+        prefetch(&self.index, slot(hash(words), self.index.len() - 1));
     }
 
     /// Makes a state a node, unless it is one: then that is the error. `None` if there is no room.
@@ -808,7 +814,7 @@ impl Graph {
 
     /// Makes the index one of so many places, a power of two, all free.
     pub(super) fn begin_index(&mut self, places: usize) {
-        self.index = core::iter::repeat_with(Default::default).take(places).collect();
+        self.index = bytemuck::zeroed_vec(places);
     }
 
     /// Places of the index.

@@ -96,6 +96,7 @@ impl Graph {
                     continue;
                 }
                 if PLAIN {
+                    self.prefetch_edges(child);
                     side(value)
                 } else if at.dead.contains(&child) {
                     continue;

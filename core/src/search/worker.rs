@@ -6,6 +6,11 @@
 //! the visit already, as though it had been lost on average: others who come by see what is being tried and spread
 //! ("watch the unobserved": Liu et al., "Parallelizing Monte-Carlo tree search without synchronisation", ICLR 2020, in place of a virtual loss,
 //! which would distort values). If the game fails, the visits are taken back.
+//!
+//! Where evaluations are cheap, most of a descent is the way to where it ends, and near the root each is like the one before: among
+//! edges of thousands of visits, one more changes nothing. So a step may go on where it ended: it comes back to a node only when
+//! a sixteenth more descents have been made below the edge that it followed there. The edge counts them in advance, and
+//! above it values are renewed when it comes back. Descents deep in the graph, where each changes what is best, begin anew as ever.
 
 use alloc::vec::Vec;
 
@@ -75,6 +80,9 @@ pub enum Arrival<S> {
 pub(super) struct Passed {
     pub(super) node: u32,
     pub(super) edge: u32,
+    /// Descents that are to begin below the edge after this one, before there is a choice at the node again. Its visits count
+    /// them already. Never more than at the step before.
+    pub(super) left: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +116,8 @@ pub struct Worker<S> {
     pub(super) counts: Counts,
     /// Ways in succession that led back to themselves.
     pub(super) idle: u64,
+    /// Descents, after the one being made, that may go on from where it ended.
+    pub(super) stride: u32,
 }
 
 impl<S> Worker<S> {
@@ -127,6 +137,7 @@ impl<S> Worker<S> {
             arrivals: Vec::new(),
             counts: Counts::default(),
             idle: 0,
+            stride: 0,
         }
     }
 
@@ -171,6 +182,13 @@ pub(super) enum Written {
     /// There was no room.
     NoRoom,
 }
+
+/// Visits of an edge for each descent more that may be made below it before there is a choice at its node again. Among 20,000 evaluations
+/// a move, players with and without this are equally strong.
+const VISITS_A_DESCENT: u32 = 16;
+
+/// Descents with which a step may go on: some hundred evaluations.
+const STRIDE: u32 = 63;
 
 /// How long a way may be before it is looked at whether it goes round in a game that cannot.
 const SUSPICIOUS: usize = 256;
@@ -227,8 +245,10 @@ impl Shared {
             let edge = edges.at(index);
             match edge.link() {
                 Link::Node(child) => {
-                    edge.visit::<SHARED>();
-                    worker.path.push(Passed { node, edge: index });
+                    let most = worker.path.last().map_or(worker.stride, |passed| passed.left);
+                    let left = (edge.visits() / VISITS_A_DESCENT).min(most);
+                    edge.visit::<SHARED>(1 + left);
+                    worker.path.push(Passed { node, edge: index, left });
                     if repetition.is_some() && worker.way.contains(&child) {
                         edge.repeat::<SHARED>();
                         self.renew_path::<SHARED, S>(worker);
@@ -246,8 +266,8 @@ impl Shared {
                 }
                 before @ (Link::Untried | Link::Forgotten { .. }) => {
                     if edge.claim::<SHARED>(before) {
-                        edge.visit::<SHARED>();
-                        worker.path.push(Passed { node, edge: index });
+                        edge.visit::<SHARED>(1);
+                        worker.path.push(Passed { node, edge: index, left: 0 });
                         worker.phase = Phase::Trying(before);
                         return Ok(Task::Try {
                             edge: EdgeId { parent: NodeId(node), index },
@@ -259,6 +279,15 @@ impl Shared {
                 // Another was faster: look again.
                 Link::Claimed | Link::Closed => {}
             }
+        }
+    }
+
+    /// How many descents a step may go on with. Where ways may lead back to themselves, or evaluations are dear, each begins at the root.
+    pub(super) fn stride(&self) -> u32 {
+        if self.settings.is_at_once() && self.repetition == Repetition::Impossible {
+            STRIDE
+        } else {
+            0
         }
     }
 
@@ -295,8 +324,7 @@ impl Shared {
 
     /// Renews the way to a node that was found complete, and begins again.
     fn give_way<const SHARED: bool, S>(&self, worker: &mut Worker<S>) {
-        self.unvisit_path::<SHARED, S>(worker);
-        self.renew_path::<SHARED, S>(worker);
+        self.give_up::<SHARED, S>(worker);
         self.begin(worker);
     }
 
@@ -315,7 +343,7 @@ impl Shared {
             self.finish(worker);
             return Some(task);
         };
-        self.edge_of(passed).unvisit::<SHARED>();
+        self.edge_of(passed).unvisit::<SHARED>(1 + passed.left);
         if worker.way.len() > 1 {
             worker.way.pop();
         }
@@ -328,8 +356,32 @@ impl Shared {
         self.graph.edges(passed.node).expect("an entered node has edges").at(passed.edge)
     }
 
-    fn unvisit_path<const SHARED: bool, S>(&self, worker: &Worker<S>) {
-        worker.path.iter().for_each(|passed| self.edge_of(*passed).unvisit::<SHARED>());
+    /// Takes back the descents that were left to be made, and as many more.
+    fn unvisit_path<const SHARED: bool, S>(&self, worker: &Worker<S>, more: u32) {
+        for passed in &worker.path {
+            self.edge_of(*passed).unvisit::<SHARED>(more + passed.left);
+        }
+    }
+
+    /// Renews the way upwards, as far as no descent is left to be made below it. The worker stands where the next begins, or owes nothing
+    /// any more.
+    fn rise<const SHARED: bool, S>(&self, worker: &mut Worker<S>) {
+        worker.phase = Phase::Idle;
+        while let Some(&Passed { node, left: 0, .. }) = worker.path.last() {
+            self.graph.renew::<SHARED>(node, &self.rules);
+            worker.node = node;
+            worker.path.pop();
+        }
+        worker.path.iter_mut().for_each(|passed| passed.left -= 1);
+        worker.dead.clear();
+        worker.is_busy = false;
+    }
+
+    /// Gives up the descent that was to be made next, and those after it.
+    pub(super) fn give_up<const SHARED: bool, S>(&self, worker: &mut Worker<S>) {
+        self.unvisit_path::<SHARED, S>(worker, 1);
+        self.renew_path::<SHARED, S>(worker);
+        self.finish(worker);
     }
 
     fn renew_path<const SHARED: bool, S>(&self, worker: &Worker<S>) {
@@ -349,7 +401,11 @@ impl Shared {
                 }
             }
         }
-        self.unvisit_path::<SHARED, S>(worker);
+        self.unvisit_path::<SHARED, S>(worker, 1);
+        if worker.stride > 0 {
+            // Descents before this one may have changed what is below the way.
+            self.renew_path::<SHARED, S>(worker);
+        }
         self.finish(worker);
     }
 
@@ -397,27 +453,26 @@ impl Shared {
         };
         let (mut new, mut met, mut full) = (0, 0, false);
         for (edge, arrival) in edges.iter().zip(arrivals) {
-            edge.visit::<SHARED>();
+            edge.visit::<SHARED>(1);
             match self.settle::<SHARED, S>(worker, node, edge, Link::Untried, arrival) {
                 Written::New { .. } => new += 1,
                 Written::Transposition { .. } => met += 1,
                 Written::Cycle { .. } if self.rules.repetition.is_some() => met += 1,
-                Written::Cycle { .. } | Written::Closed => edge.unvisit::<SHARED>(),
+                Written::Cycle { .. } | Written::Closed => edge.unvisit::<SHARED>(1),
                 Written::NoRoom => {
-                    edge.unvisit::<SHARED>();
+                    edge.unvisit::<SHARED>(1);
                     full = true;
                     break;
                 }
             }
         }
         self.graph.give(node, edges);
-        worker.phase = Phase::Idle;
-        if new + met == 0 {
-            self.unvisit_path::<SHARED, S>(worker);
-        }
         self.graph.renew::<SHARED>(node, &self.rules);
-        self.renew_path::<SHARED, S>(worker);
-        self.finish(worker);
+        if new + met == 0 {
+            self.give_up::<SHARED, S>(worker);
+        } else {
+            self.rise::<SHARED, S>(worker);
+        }
         (!full || new + met > 0).then_some(new)
     }
 
@@ -449,11 +504,13 @@ impl Shared {
                 self.retract::<SHARED, S>(worker);
                 return written;
             }
-            Written::Closed => self.unvisit_path::<SHARED, S>(worker),
+            Written::Closed => self.unvisit_path::<SHARED, S>(worker, 1),
             Written::Cycle { .. } if self.rules.repetition.is_none() => {
-                self.unvisit_path::<SHARED, S>(worker);
+                self.unvisit_path::<SHARED, S>(worker, 1);
             }
-            Written::New { .. } | Written::Transposition { .. } | Written::Cycle { .. } => {}
+            Written::New { .. } | Written::Transposition { .. } | Written::Cycle { .. } => {
+                self.unvisit_path::<SHARED, S>(worker, 0);
+            }
         }
         if !self.graph.layout.wide {
             self.renew_path::<SHARED, S>(worker);

@@ -38,7 +38,8 @@ pub(super) fn step(engine: &mut dyn Engine) -> Result<Object, Failure> {
         Step::Tried { outcome: Outcome::Closed, .. } => ("closed", None),
         // All its edges at once: what they led to are the node's edges.
         Step::Expanded { node, .. } => ("expanded", Some(node)),
-        Step::Repeated | Step::Busy => ("repeated", None),
+        // `step` makes one descent: it never strides.
+        Step::Repeated | Step::Busy | Step::Strode { .. } => ("repeated", None),
         Step::Exhausted => ("exhausted", None),
     };
     let backup = path.iter().rev().filter_map(|(node, _)| {

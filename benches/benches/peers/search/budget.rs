@@ -17,7 +17,7 @@ use cascow_core::search::{Preference, Search, Settings, Step};
 /// Positions of 12 stones, each with the columns of its best moves; some moves are worse.
 const POSITIONS: &str = include_str!("positions.txt");
 
-/// Steps between two looks at the clock.
+/// Evaluations, and steps, between two looks at the clock.
 const BATCH: u32 = 1_000;
 
 /// Bytes that a search may have, how long it thinks about a position, and about how many of them.
@@ -52,8 +52,14 @@ fn think(board: Connect4, byte_limit: Option<u64>, time: Duration) -> Ended {
     let mut search = Search::new(settings, board, &mut game).expect("a sound game");
     let (mut exhausted, mut peak_bytes) = (false, 0);
     while !exhausted && processor_time() - start < time {
+        let mut left = BATCH;
         for _ in 0..BATCH {
-            exhausted |= search.step(&mut game).expect("a sound game") == Step::Exhausted;
+            let step = search.step_within(left, &mut game).expect("a sound game");
+            exhausted |= step == Step::Exhausted;
+            left = left.saturating_sub(step.evaluations());
+            if exhausted || left == 0 {
+                break;
+            }
         }
         peak_bytes = peak_bytes.max(search.bytes());
     }
@@ -144,7 +150,7 @@ fn allocated(byte_limit: u64) -> f64 {
     let (search, bytes) = memory::live(|| {
         let mut search = Search::new(settings, Connect4::START, &mut game).expect("a sound game");
         while search.counts().forgotten == 0 {
-            _ = search.step(&mut game).expect("a sound game");
+            _ = search.step_within(BATCH, &mut game).expect("a sound game");
         }
         search
     });

@@ -182,7 +182,8 @@ fn searched(evaluations: u64) -> Search<Connect4> {
     let mut search =
         Search::new(Settings::two_players(), Connect4::START, &mut game).expect("a sound game");
     while search.counts().evaluations < evaluations {
-        _ = search.step(&mut game).expect("a sound game");
+        let left = u32::try_from(evaluations - search.counts().evaluations).unwrap_or(u32::MAX);
+        _ = search.step_within(left, &mut game).expect("a sound game");
     }
     search
 }
