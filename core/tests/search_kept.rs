@@ -233,12 +233,13 @@ fn several_threads_make_one_sound_graph() {
                 while done.load(Ordering::Relaxed) < 60_000 {
                     let shared = search.read().unwrap();
                     for _ in 0..64 {
-                        match shared.step_beside(&mut worker, 64, &mut game).unwrap() {
-                            Step::Tried { .. } | Step::Expanded { .. } => {
-                                done.fetch_add(1, Ordering::Relaxed)
-                            }
-                            Step::Busy | Step::Repeated | Step::Exhausted => 0,
+                        let descents = match shared.step_beside(&mut worker, 64, &mut game) {
+                            Ok(Step::Tried { .. } | Step::Expanded { .. }) => 1,
+                            Ok(Step::Strode { descents, .. }) => descents.into(),
+                            Ok(Step::Busy | Step::Repeated | Step::Exhausted) => 0,
+                            Err(error) => panic!("{error}"),
                         };
+                        done.fetch_add(descents, Ordering::Relaxed);
                     }
                     drop(shared);
                     let mut alone = search.write().unwrap();
