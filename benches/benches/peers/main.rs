@@ -33,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 16] = [
+const SECTIONS: [Section; 17] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
@@ -45,6 +45,7 @@ const SECTIONS: [Section; 16] = [
     ("cache", cache::run),
     ("collect", collect::run),
     ("search", search::run),
+    ("strength", search::strength::run),
     ("budget", search::budget::run),
     ("states", states::run),
     ("crossover", crossover::run),

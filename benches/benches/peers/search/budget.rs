@@ -128,7 +128,7 @@ fn compare(report: &mut Report, trial: &Trial) {
     });
     let above = limited.peak_bytes as f64 / byte_limit as f64;
     report.row(Row {
-        work: "the most that its graph had by what it may have, by its own count after each thousand steps, and as \
+        work: "the most that its graph had by what it may have, by its own count after each thousand evaluations, and as \
                allocated"
             .into(),
         cascow: format!(

@@ -9,6 +9,7 @@
 pub(crate) mod budget;
 pub(crate) mod cloned;
 pub(crate) mod peers;
+pub(crate) mod strength;
 
 use std::any::Any;
 use std::num::NonZeroU32;
