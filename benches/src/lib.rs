@@ -13,4 +13,5 @@
 
 pub mod measure;
 pub mod memory;
+pub mod plot;
 pub mod report;

@@ -9,13 +9,13 @@ mod crossover;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cascow_benches::memory::Counting;
+use cascow_benches::plot::{Panel, Series, draw};
 use cascow_core::games::connect4::Connect4;
 use cascow_core::games::othello::Othello;
 use crossover::keyed::{Cloned, Rules};
 use crossover::path::{Path, Step};
-use crossover::plot::{Panel, Series, draw};
 use crossover::{
-    ARMS, Arm, Make, board_arms, boards, keyed_arms, keyed_steps, made_again, measure, play,
+    ARMS, Arm, Make, PLOT, board_arms, boards, keyed_arms, keyed_steps, made_again, measure, play,
 };
 
 #[global_allocator]
@@ -115,7 +115,7 @@ fn the_plot_names_all_arms_and_panels() {
     let panel = |title: &str| Panel { title: title.into(), series: (0..6).map(series).collect() };
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("plots");
-    draw(&dir, &["first", "second", "third", "fourth"].map(panel)).unwrap();
+    draw(&dir, &PLOT, &["first", "second", "third", "fourth"].map(panel)).unwrap();
     let text = std::fs::read_to_string(dir.join("crossover.svg")).unwrap();
     for name in ARMS.iter().chain(&["first", "second", "third", "fourth", "100 kB"]) {
         assert!(text.contains(name), "{name}");

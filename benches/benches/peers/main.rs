@@ -6,6 +6,7 @@ mod chunking;
 mod collect;
 mod crossover;
 mod deduplication;
+mod growth;
 mod indexes;
 mod maps;
 mod mixed;
@@ -33,11 +34,12 @@ static ALLOCATOR: Counting = Counting;
 /// A section's name and what adds its rows.
 type Section = (&'static str, fn(&mut Report));
 
-const SECTIONS: [Section; 17] = [
+const SECTIONS: [Section; 18] = [
     ("chunking", chunking::run),
     ("deduplication", deduplication::run),
     ("maps", maps::run),
     ("snapshots", snapshots::run),
+    ("growth", growth::run),
     ("roots", roots::run),
     ("proofs", proofs::run),
     ("stores", stores::run),

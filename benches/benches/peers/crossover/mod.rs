@@ -9,10 +9,10 @@
 pub(crate) mod boards;
 pub(crate) mod keyed;
 pub(crate) mod path;
-pub(crate) mod plot;
 
 use cascow_benches::measure::{Spread, timed};
 use cascow_benches::memory;
+use cascow_benches::plot::{self, Axis, Panel, Plot, Series, SeriesLabelPosition};
 use cascow_benches::report::{Report, Row, Unit, spread};
 use cascow_core::games::Board;
 use cascow_core::games::connect4::Connect4;
@@ -20,7 +20,17 @@ use cascow_core::games::othello::Othello;
 
 use keyed::{Rules, VALUE_LEN};
 use path::{Path, Step};
-use plot::{Panel, Series};
+
+/// Playouts of all arms, by the size of a state.
+pub(crate) const PLOT: Plot = Plot {
+    name: "crossover",
+    axes: [
+        Axis { name: "size of a state", label: plot::size },
+        Axis { name: "playouts a second", label: plot::short },
+    ],
+    grid: (2, 2),
+    legend: SeriesLabelPosition::LowerLeft,
+};
 
 /// Runs of each arm: odd, so that a median is one of them.
 const ROUNDS: usize = 3;
@@ -271,7 +281,7 @@ pub(crate) fn run(report: &mut Report) {
         panels.push(panel);
     }
     let plots = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plots");
-    plot::draw(&plots, &panels).expect("the plot can be written");
+    plot::draw(&plots, &PLOT, &panels).expect("the plot can be written");
 }
 
 fn board<B: Board + 'static>(report: &mut Report, name: &str) {
