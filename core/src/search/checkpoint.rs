@@ -394,8 +394,8 @@ impl Graph {
         grow(&mut self.cold, nodes);
         grow(&mut self.edges, edges);
         self.begin_index(index as usize);
-        self.nodes_end = AtomicU32::new(manifest.nodes_end);
-        self.edges_end = AtomicU32::new(manifest.edges_end);
+        self.nodes_end = AtomicU32::new(manifest.nodes_end).into();
+        self.edges_end = AtomicU32::new(manifest.edges_end).into();
         let columns = [
             (&self.hot, &manifest.hot, manifest.nodes_end),
             (&self.cold, &manifest.cold, manifest.nodes_end),
@@ -465,7 +465,7 @@ impl Graph {
         if self.layout.wide {
             self.check_kin()?;
         }
-        let spare = |list: &Vec<u32>| Spare { list: list.clone(), taken: AtomicU32::new(0) };
+        let spare = |list: &Vec<u32>| Spare { list: list.clone(), taken: AtomicU32::new(0).into() };
         self.spare_blocks =
             manifest.spare_blocks.iter().map(|(len, list)| (*len, spare(list))).collect();
         let free = (0..manifest.nodes_end).filter(|node| self.facts(*node) == Facts::FREE);

@@ -149,7 +149,7 @@ impl<S: Packed> Search<S> {
     fn enter_root<E>(&mut self, arrival: Arrival<S>) -> Result<u32, SearchError<E>> {
         let Arrival::New { state, turn, evaluation } = arrival else { return Ok(self.shared.root) };
         let (facts, value) = self.shared.facts_of(turn, evaluation, Link::Untried, 0);
-        match self.shared.graph.insert::<false, S>(&state, facts, value, 0) {
+        match self.shared.graph.insert::<false, S>(&state, facts, value, 0, &mut (0..0)) {
             Some(Ok(node) | Err(node)) => Ok(node),
             None => Err(SearchError::Full),
         }

@@ -11,7 +11,10 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use crossbeam_utils::CachePadded;
 
 use super::column::{Column, add, prefetch};
 use super::facts::{Bounds, Facts};
@@ -332,7 +335,7 @@ impl<'g> EdgeRef<'g> {
 #[derive(Default)]
 pub(super) struct Spare {
     pub(super) list: Vec<u32>,
-    pub(super) taken: AtomicU32,
+    pub(super) taken: CachePadded<AtomicU32>,
 }
 
 impl Spare {
@@ -342,6 +345,10 @@ impl Spare {
             return None;
         }
         self.list.get(add::<SHARED>(&self.taken, 1) as usize).copied()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken.load(Relaxed) as usize >= self.list.len()
     }
 
     /// Those that are left, in the order in which they will be taken.
@@ -367,10 +374,10 @@ pub(super) struct Graph {
     /// not yet known, so that states that are not alike need not be read.
     index: Vec<[AtomicU32; 2]>,
     /// Above every number ever given to a node.
-    pub(super) nodes_end: AtomicU32,
+    pub(super) nodes_end: CachePadded<AtomicU32>,
     pub(super) spare_nodes: Spare,
     /// Above every place ever given to a block of edges.
-    pub(super) edges_end: AtomicU32,
+    pub(super) edges_end: CachePadded<AtomicU32>,
     /// Blocks that were given up, by their length.
     pub(super) spare_blocks: BTreeMap<u32, Spare>,
 }
@@ -389,9 +396,9 @@ impl Graph {
             cold: Column::new(layout.cold_words(), NODE_SHIFT),
             edges: Column::new(1, BLOCK_SHIFT),
             index: Vec::new(),
-            nodes_end: AtomicU32::new(0),
+            nodes_end: AtomicU32::new(0).into(),
             spare_nodes: Spare::default(),
-            edges_end: AtomicU32::new(Place::FIRST),
+            edges_end: AtomicU32::new(Place::FIRST).into(),
             spare_blocks: BTreeMap::new(),
         };
         graph.make_room();
@@ -693,6 +700,7 @@ impl Graph {
         facts: Facts,
         evaluation: f64,
         depth: u32,
+        numbers: &mut Range<u32>,
     ) -> Option<Result<u32, u32>> {
         let mut packed = [0; MAX_WORDS];
         let words = &mut packed[..S::WORDS];
@@ -702,7 +710,10 @@ impl Graph {
             Ok(other) => return Some(Err(other)),
             Err(at) => at,
         };
-        let node = self.take_node::<SHARED>()?;
+        let node = match numbers.next() {
+            Some(number) => number,
+            None => self.take_node::<SHARED>()?,
+        };
         for (atomic, word) in self.cold.row(node).iter().zip(&*words) {
             atomic.store(*word, Relaxed);
         }
@@ -737,6 +748,19 @@ impl Graph {
         let [number, known] = &self.index[at];
         known.store(hash, Relaxed);
         number.store(node + 1, Release);
+    }
+
+    /// Numbers for so many nodes, taken at once, since workers wait for each other where they take them; or none. Those that no node is
+    /// made of are taken up again when the graph is next swept.
+    pub(super) fn take_numbers(&self, count: u32) -> Range<u32> {
+        let mut end = self.nodes_end.load(Relaxed);
+        while self.spare_nodes.is_empty() && end.saturating_add(count) <= self.room() {
+            match self.nodes_end.compare_exchange_weak(end, end + count, Relaxed, Relaxed) {
+                Ok(_) => return end..end + count,
+                Err(other) => end = other,
+            }
+        }
+        0..0
     }
 
     fn take_node<const SHARED: bool>(&self) -> Option<u32> {

@@ -13,6 +13,7 @@
 //! above it values are renewed when it comes back. Descents deep in the graph, where each changes what is best, begin anew as ever.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use rand_xoshiro::rand_core::SeedableRng;
 
@@ -451,10 +452,18 @@ impl Shared {
             self.retract::<SHARED, S>(worker);
             return None;
         };
+        let mut numbers = if SHARED {
+            let is_new = |arrival: &&Arrival<S>| matches!(arrival, Arrival::New { .. });
+            let count = arrivals.iter().filter(is_new).count();
+            self.graph.take_numbers(u32::try_from(count).unwrap_or(0))
+        } else {
+            0..0
+        };
         let (mut new, mut met, mut full) = (0, 0, false);
         for (edge, arrival) in edges.iter().zip(arrivals) {
             edge.visit::<SHARED>(1);
-            match self.settle::<SHARED, S>(worker, node, edge, Link::Untried, arrival) {
+            let numbers = &mut numbers;
+            match self.settle::<SHARED, S>(worker, node, edge, Link::Untried, arrival, numbers) {
                 Written::New { .. } => new += 1,
                 Written::Transposition { .. } => met += 1,
                 Written::Cycle { .. } if self.rules.repetition.is_some() => met += 1,
@@ -498,7 +507,8 @@ impl Shared {
             return Written::Closed;
         };
         let edge = self.edge_of(last);
-        let written = self.settle::<SHARED, S>(worker, last.node, edge, before, &arrival);
+        let numbers = &mut (0..0);
+        let written = self.settle::<SHARED, S>(worker, last.node, edge, before, &arrival, numbers);
         match written {
             Written::NoRoom => {
                 self.retract::<SHARED, S>(worker);
@@ -528,6 +538,7 @@ impl Shared {
         edge: EdgeRef<'_>,
         before: Link,
         arrival: &Arrival<S>,
+        numbers: &mut Range<u32>,
     ) -> Written {
         let found = match arrival {
             Arrival::Nowhere => Found::Nowhere,
@@ -535,7 +546,7 @@ impl Shared {
             Arrival::New { state, turn, evaluation } => {
                 let depth = self.graph.depth(node).saturating_add(1);
                 let facts = self.facts_of(*turn, *evaluation, before, edge.visits());
-                match self.graph.insert::<SHARED, S>(state, facts.0, facts.1, depth) {
+                match self.graph.insert::<SHARED, S>(state, facts.0, facts.1, depth, numbers) {
                     Some(Ok(new)) => Found::New(new),
                     Some(Err(met)) => Found::Met(met),
                     None => return Written::NoRoom,
