@@ -172,9 +172,10 @@ step_reuse() {
 }
 
 step_tools() {
-    need_programs python3:python3
+    need_programs python3:python3 zstd:zstd
     python3 tests/tools/test_tools.py
     python3 tests/tools/test_proofs.py
+    python3 tests/tools/test_formats.py
 }
 
 step_clippy() {
@@ -266,7 +267,7 @@ step_release() {
 step_tests() {
     need_browser
     need_programs python3:python3 setfattr:attr patch:patch busybox:busybox \
-        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils
+        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils zstd:zstd
     run_tests --workspace --exclude cascow-core
     # New repositories keep objects in segments. What the program does must not depend on it.
     CASCOW_TEST_STORE=files run_tests -p cascow-tests --test bad_input --test commands --test concurrency --test mended \
