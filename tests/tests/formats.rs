@@ -19,6 +19,7 @@ use cascow_core::snapshot::{Edit, State, Value};
 use cascow_core::store::{MemoryStore, ObjectStore};
 use cascow_native::repository::Repository;
 use cascow_native::store::StoreKind;
+use cascow_tests::browser::{Browser, Server};
 use cascow_tests::ledger::noise;
 use cascow_tests::program::Answer;
 use cascow_tests::sandbox::{Sandbox, text};
@@ -161,6 +162,70 @@ fn a_reader_written_from_the_document_reads_a_saved_search() {
             Repetition::Impossible == <Playouts<Connect4> as cascow_core::search::Game>::REPETITION
         );
     }
+}
+
+#[test]
+fn a_reader_written_from_the_document_reads_a_browsers_database() {
+    let sandbox = Sandbox::without_repository();
+    let server = Server::start();
+    let mut browser = Browser::start(&sandbox.path("profile"));
+    let tab = browser.open(&server.url);
+    let found = browser.run(
+        &tab,
+        "const db = await Database.open('format');
+        const board = db.create([['a1', 'rook'], ['long', 'the same words, '.repeat(2000)]]);
+        for (const value of ['1', '2', '3', '4']) {
+            const draft = board.fork();
+            draft.write('move', value);
+            await db.commit('board', draft.commit().save());
+        }
+        const search = Search.begin('connect4', { moves: '44', seed: 7 });
+        search.run({ playouts: 9000 });
+        const first = await db.savePoint('game', search, { label: 'first' });
+        search.advance('3');
+        await db.savePoint('game', search, { label: 'sécond', parent: first.index });
+        await db.close();
+
+        const raw = await new Promise((done, failed) => {
+            const opened = indexedDB.open('cascow:format');
+            opened.onsuccess = () => done(opened.result);
+            opened.onerror = () => failed(opened.error);
+        });
+        const hex = value => value instanceof Uint8Array
+            ? Array.from(value, byte => byte.toString(16).padStart(2, '0')).join('') : value;
+        const all = store => new Promise((done, failed) => {
+            const pairs = [], asked = raw.transaction(store).objectStore(store).openCursor();
+            asked.onsuccess = () => {
+                const at = asked.result;
+                if (!at) return done(pairs);
+                pairs.push([at.key, hex(at.value)]);
+                at.continue();
+            };
+            asked.onerror = () => failed(asked.error);
+        });
+        const stores = {};
+        for (const name of raw.objectStoreNames) stores[name] = await all(name);
+        return { stores, version: raw.version, states: search.counts().states, root: search.statisticsRoot() };",
+    );
+    let found = found.unwrap_or_else(|threw| panic!("threw {threw}"));
+    browser.close();
+    assert_eq!(found["version"], 1);
+    let names: Vec<&String> = found["stores"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["directories", "heads", "meta", "pages"]);
+    sandbox.write("stores.json", found["stores"].to_string());
+    let read = reader(&sandbox, ["browser", "stores.json"]);
+    let versions: Vec<&String> = read["board"]["versions"].as_object().unwrap().keys().collect();
+    assert_eq!(versions, ["2", "3", "4"], "three stay");
+    assert_eq!(read["board"]["state"]["move"], hex(b"4"));
+    assert_eq!(read["board"]["state"]["a1"], hex(b"rook"));
+    let points = &read["game"]["points"];
+    assert_eq!((&points["0"]["label"], &points["0"]["moves"]), (&"first".into(), &"44".into()));
+    assert_eq!((&points["1"]["label"], &points["1"]["from"]), (&"sécond".into(), &0.into()));
+    assert_eq!(
+        (&points["1"]["nodes"], &points["1"]["statistics"]),
+        (&found["states"], &found["root"])
+    );
+    assert_eq!(read["game"]["next"], 2);
 }
 
 /// The lines of the document's worked example, by their labels.

@@ -23,6 +23,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "tests/firmware"
@@ -396,9 +397,10 @@ def summary(measured):
     """The table in a few lines."""
     figures, painted = measured["figures"], measured["painted"]
     key, whole = (sum(measured["flash"][name]) for name in ("state", "all"))
-    return (f"A proof of a key, present or absent, is verified in {in_bytes(key)} of flash and {in_bytes(painted['face_state'])} of stack; all verifiers"
-            f" together take\n{in_bytes(whole)} of flash and {in_bytes(max(painted.values()))} of stack. In a state of 2^20 entries the proof has"
-            f" {figures['median_bytes']} B in the median, and takes {measured['instructions'][0]:,} instructions.\n")
+    text = (f"A proof of a key, present or absent, is verified in {in_bytes(key)} of flash and {in_bytes(painted['face_state'])} of stack; all"
+            f" verifiers together take {in_bytes(whole)} of flash and {in_bytes(max(painted.values()))} of stack. In a state of 2^20 entries the"
+            f" proof has {figures['median_bytes']} B in the median, and takes {measured['instructions'][0]:,} instructions.")
+    return textwrap.fill(text, 130) + "\n"
 
 
 def check_bounds(measured):

@@ -4,6 +4,8 @@
 
     read_repository.py list FROM [SNAPSHOT]        all snapshots, or what one holds, as JSON
     read_repository.py extract FROM SNAPSHOT DIR   writes a snapshot out
+    read_repository.py search FROM NAME            the nodes and edges of a saved search, as JSON
+    read_repository.py browser FILE                what a browser's database says, of which the file has all keys and values
     read_repository.py dump FILE                   what a file is and says, as JSON
 
 FROM is a repository (`.cascow`, or what holds it) or a bundle; SNAPSHOT a label or a whole name. Slow, and in the order of the
@@ -761,6 +763,74 @@ def head(kind, name, number, data):
     return target
 
 
+def statistics(saved):
+    """The root of a saved search's statistics."""
+    state = {}
+    for node in saved["graph"].values():
+        facts = node["facts"]
+        visits = (facts >> 8) + sum(edge["visits"] for edge in node["edges"])
+        lowest = 2 if facts & 2 else facts & 1
+        highest = 0 if facts & 8 else 1 if facts & 4 else 2
+        flags = facts >> 5 & 1 | facts >> 4 << 1 & 2
+        state[node["state"]] = struct.pack("<QdBBBBI", visits, node["value"], lowest, highest, flags, facts >> 6 & 3, 0)
+    return state_root(1, state)
+
+
+def point(data):
+    """One point of a history of a browser."""
+    read = Bytes(data)
+    found = {"search": read.hash(), "statistics": read.hash(), **{name: read.u(8) for name in ("states", "playouts", "bytes", "saved at")},
+             "from": read.u(4), "game": read.u(1)}
+    refuse_unless(found["game"] < 3 and read.take(3) == bytes(3), "a point that cannot be")
+    found["moves"] = read.take(read.u(4)).decode()
+    found["label"] = read.take(read.left()).decode()
+    return found
+
+
+class Database(Objects):
+    """A browser's database, as its four stores were read: keys, and values in hex."""
+
+    def __init__(self, stores):
+        read = Bytes(bytes.fromhex(dict(stores["meta"])["format"]))
+        kind, = read.magic(b"CCDB", 1, "hash function")
+        read.end()
+        super().__init__(kind)
+        pages = {number: bytes.fromhex(data) for number, data in stores["pages"]}
+        self.objects = {}
+        for number, data in stores["directories"]:
+            read = Bytes(bytes.fromhex(data))
+            while read.left() >= 40:
+                name, start, length = read.hash(), read.u(4), read.u(4)
+                frame = pages[number][start:start + length]
+                refuse_unless(frame[5] < 2, "a codec that browsers do not have")
+                self.objects[name] = open_frame(frame)
+        self.heads = {}
+        for (name, number), data in stores["heads"]:
+            self.heads.setdefault(name, {})[number] = head(kind, name, number, bytes.fromhex(data))
+
+    def find(self, name):
+        refuse_unless(name in self.objects, f"object {name.hex()} is missing")
+        return self.objects[name]
+
+    def told(self):
+        """Each head with its versions and the state that the last leads to; of a history, its points with their searches."""
+        answer = {}
+        for name, versions in self.heads.items():
+            state = state_of(self, versions[max(versions)])
+            answer[name] = {"versions": versions, "state": {key.decode("utf-8", "backslashreplace"): data for key, (data, _) in state.items()}}
+            if b"history" in state:
+                refuse_unless(state[b"history"][0] == b"\x01\0\0\0", "a history of another version")
+                points = {}
+                for key, (data, _) in state.items():
+                    if key.startswith(b"point/"):
+                        found = point(data)
+                        saved = saved_search(self, found["search"])
+                        refuse_unless(statistics(saved) == found["statistics"], "statistics of another root")
+                        points[int.from_bytes(key[6:], "big")] = {**found, "nodes": len(saved["graph"])}
+                answer[name] = {"versions": versions, "next": int.from_bytes(state[b"next"][0], "little"), "points": points}
+        return answer
+
+
 def dump(data):
     """What bytes with a magic say."""
     known = {
@@ -817,6 +887,8 @@ def main(arguments):
             answer = {"directory": top}
         case ["search", path, name]:
             answer = shown(saved_search(opened(path).objects, bytes.fromhex(name)))
+        case ["browser", path]:
+            answer = shown(Database(json.loads(pathlib.Path(path).read_text("utf-8"))).told())
         case ["dump", path]:
             answer = shown(dump(pathlib.Path(path).read_bytes()))
         case _:
