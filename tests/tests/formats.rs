@@ -14,7 +14,7 @@ use cascow_core::games::{Board, Playouts};
 use cascow_core::hash::HashKind;
 use cascow_core::manager::encode_delta;
 use cascow_core::record;
-use cascow_core::search::{Packed, Repetition, Search, Settings};
+use cascow_core::search::{Packed, Search, Settings};
 use cascow_core::snapshot::{Edit, State, Value};
 use cascow_core::store::{MemoryStore, ObjectStore};
 use cascow_native::repository::Repository;
@@ -92,8 +92,9 @@ fn a_reader_written_from_the_document_understands_what_lies_beside_the_objects()
     let new = records.iter().filter(is_at).filter(|record| !record["delta"].is_null()).count();
     assert_eq!(new as u64 + 1, answer["unique_states"].as_u64().unwrap(), "{answer}");
 
-    let [scores] = &files(&sandbox, ".cascow/scores")[..] else { panic!("one score command") };
-    let scores = dump(scores);
+    let scores = files(&sandbox, ".cascow/scores");
+    assert_eq!(scores.len(), 1, "one score command");
+    let scores = dump(&scores[0]);
     let roots: HashMap<String, f64> = scores["records"]
         .as_array()
         .unwrap()
@@ -148,7 +149,9 @@ fn a_reader_written_from_the_document_reads_a_saved_search() {
                 .flat_map(|word| word.to_le_bytes())
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
-            assert_eq!((&found["state"], &found["value"]), (&state.into(), &node.value.into()));
+            assert_eq!(found["state"], state);
+            // Numbers of 32 bits, read as JSON.
+            assert!((found["value"].as_f64().unwrap() - node.value).abs() < 1e-12);
             let edges = found["edges"].as_array().unwrap();
             assert_eq!(edges.len(), search.edges(node.id).count());
             for (found, edge) in edges.iter().zip(search.edges(node.id)) {
@@ -157,10 +160,7 @@ fn a_reader_written_from_the_document_reads_a_saved_search() {
                 assert_eq!(found["to"].as_u64(), edge.child().map(|child| child.number().into()));
             }
         }
-        assert_eq!(
-            read["repetition"]["what"] == "impossible",
-            Repetition::Impossible == <Playouts<Connect4> as cascow_core::search::Game>::REPETITION
-        );
+        assert_eq!(read["repetition"]["what"], "impossible");
     }
 }
 
