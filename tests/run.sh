@@ -15,7 +15,7 @@ steps=(
     "reasons     every dependency says what it is for"
     "shellcheck  shellcheck finds nothing in the scripts"
     "reuse       every file has a licence and a copyright, by the REUSE specification"
-    "tools       tests of the tools that judge the program"
+    "tools       tests of the tools that judge the program, and of the documents"
     "clippy      clippy finds nothing in any crate, test or benchmark"
     "docs        the documentation builds without a warning"
     "targets     the core builds for Linux, WebAssembly and Cortex-M in each set of features"
@@ -25,7 +25,7 @@ steps=(
     "release     the program builds as it is installed"
     "tests       tests of every other crate, of the program from outside, and of the browser host and its page in Node and Chromium"
     "fuzz        some seconds of fuzzing find nothing in any verifier or decoder of the core"
-    "firmware    a Cortex-M3 verifies the frozen proofs without heap or panics, in the README's figures"
+    "firmware    a Cortex-M3 verifies the frozen proofs without heap or panics, in the figures of the guide"
     "wasm        the browser host builds for WebAssembly, and clippy finds nothing in it"
     "demo        the bundled example is what its description says"
     "deny        licences, sources and duplicates of all dependencies"
@@ -172,9 +172,11 @@ step_reuse() {
 }
 
 step_tools() {
-    need_programs python3:python3
+    need_programs python3:python3 zstd:zstd
     python3 tests/tools/test_tools.py
     python3 tests/tools/test_proofs.py
+    python3 tests/tools/test_formats.py
+    python3 tests/tools/test_documents.py
 }
 
 step_clippy() {
@@ -266,7 +268,7 @@ step_release() {
 step_tests() {
     need_browser
     need_programs python3:python3 setfattr:attr patch:patch busybox:busybox \
-        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils
+        mkfs.btrfs:btrfs-progs strace:strace fsck.erofs:erofs-utils zstd:zstd
     run_tests --workspace --exclude cascow-core
     # New repositories keep objects in segments. What the program does must not depend on it.
     CASCOW_TEST_STORE=files run_tests -p cascow-tests --test bad_input --test commands --test concurrency --test mended \
@@ -295,7 +297,7 @@ step_fuzz() {
     done
 }
 
-# The table is written anew by tests/tools/firmware.py --write.
+# The figures are written anew by tests/tools/firmware.py --write.
 step_firmware() {
     need_programs python3:python3 qemu-system-arm:qemu-system-arm
     need_targets thumbv7m-none-eabi

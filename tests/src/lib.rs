@@ -23,7 +23,13 @@ pub fn object(seed: u32, number: u32) -> Vec<u8> {
     }
 }
 
-/// The README's example, which must run.
+/// The examples of the README and of the guides, which must run.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod examples {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../guides/native.md")]
+    struct Native;
+    #[doc = include_str!("../../guides/devices.md")]
+    struct Devices;
+}

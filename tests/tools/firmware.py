@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Builds the firmware, runs it in an emulator with the frozen vectors, measures it, and compares the README's table of figures.
+"""Builds the firmware, runs it in an emulator with the frozen vectors, measures it, and compares the figures in the documents.
 
-The table is compared if the compiler is the one that it was made with; the bounds are checked with every one.
+They are compared if the compiler is the one that they were made with; the bounds are checked with every one.
 
-`firmware.py` fails if an answer, a bound or the table is wrong; `firmware.py --write` writes the table anew. It needs the target
+`firmware.py` fails if an answer, a bound or a figure is wrong; `firmware.py --write` writes the figures anew. It needs the target
 thumbv7m-none-eabi, the component llvm-tools and qemu-system-arm.
 
 What is measured, and how:
@@ -23,11 +23,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "tests/firmware"
 FIXTURES = ROOT / "tests/fixtures/proofs"
 README = ROOT / "README.md"
+GUIDE = ROOT / "guides/devices.md"
 TARGET = "thumbv7m-none-eabi"
 BEGIN, END = "<!-- figures of the firmware: begin -->\n", "<!-- figures of the firmware: end -->\n"
 
@@ -391,6 +393,16 @@ def table(measured):
     return "\n".join(rows) + "\n"
 
 
+def summary(measured):
+    """The table in a few lines."""
+    figures, painted = measured["figures"], measured["painted"]
+    key, whole = (sum(measured["flash"][name]) for name in ("state", "all"))
+    text = (f"A proof of a key, present or absent, is verified in {in_bytes(key)} of flash and {in_bytes(painted['face_state'])} of stack; all"
+            f" verifiers together take {in_bytes(whole)} of flash and {in_bytes(max(painted.values()))} of stack. In a state of 2^20 entries the"
+            f" proof has {figures['median_bytes']} B in the median, and takes {measured['instructions'][0]:,} instructions.")
+    return textwrap.fill(text, 130) + "\n"
+
+
 def check_bounds(measured):
     """The bounds that hold whatever the table says."""
     for name, (hashing, rest) in measured["flash"].items():
@@ -405,7 +417,7 @@ def check_bounds(measured):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="write the README's table")
+    parser.add_argument("--write", action="store_true", help="write the figures into the documents")
     write = parser.parse_args().write
     cargo("build")
     require_refusal("panics", "a_panic_is_reachable")
@@ -427,17 +439,19 @@ def main():
     cargo("build", "--bin", "receive", "--features", "blake3")
     compare(image("receive"), sent, {1, 2})
     print("and with BLAKE3")
-    text = README.read_text("utf-8")
-    before, _, rest = text.partition(BEGIN)
-    found, _, after = rest.partition(END)
-    require(after, "the README has no place for the table")
-    if write:
-        README.write_text(before + BEGIN + table(measured) + END + after, "utf-8")
-    elif f"Built by {compiler()}." in found:
-        require(found == table(measured), "the README's table is another: tests/tools/firmware.py --write")
-    else:
+    is_ours = f"Built by {compiler()}." in GUIDE.read_text("utf-8")
+    for path, figures in ((GUIDE, table(measured)), (README, summary(measured))):
+        text = path.read_text("utf-8")
+        before, _, rest = text.partition(BEGIN)
+        found, _, after = rest.partition(END)
+        require(after, f"{path.name} has no place for the figures")
+        if write:
+            path.write_text(before + BEGIN + figures + END + after, "utf-8")
+        elif is_ours:
+            require(found == figures, f"the figures of {path.name} are others: tests/tools/firmware.py --write")
+    if not write and not is_ours:
         # Another compiler gives other figures. The bounds hold all the same: they were checked above.
-        print(f"not compared: the README's table was not built by {compiler()}")
+        print(f"not compared: the figures were not built by {compiler()}")
 
 
 if __name__ == "__main__":
