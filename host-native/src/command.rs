@@ -10,7 +10,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::Error;
 
@@ -57,8 +57,9 @@ impl Limits<'_> {
 /// Ends commands when the process that began them was killed and could not.
 ///
 /// A small shell, outside of this process's group, is told which groups run and reads from a pipe that closes when this process
-/// ends, however it ends; then it kills them. Not covered: the moment between the start of a command and its being told, and
-/// processes that made themselves a session of their own. Who kills the shell too keeps the commands.
+/// ends, however it ends; then it kills them. A [`kept_shell`] tells it of itself before it does anything else; of other commands it
+/// is told when they have begun, and the moment between is not covered. Neither are processes that made themselves a session of their own.
+/// Who kills the shell too keeps the commands.
 #[derive(Debug)]
 pub struct Keeper {
     shell: Child,
@@ -92,6 +93,13 @@ impl Keeper {
         let mut shell = command.spawn().map_err(Error::io("run", "sh"))?;
         let pipe = Mutex::new(shell.stdin.take());
         Ok(Self { shell, pipe })
+    }
+
+    /// What a command may tell it by.
+    fn writer(&self) -> Result<Stdio, Error> {
+        let pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = pipe.as_ref().map(|pipe| pipe.as_fd().try_clone_to_owned()).transpose();
+        Ok(writer.map_err(Error::io("open", "a pipe"))?.map_or_else(Stdio::null, Stdio::from))
     }
 
     fn tell(&self, sign: char, group: u32) {
@@ -169,6 +177,22 @@ pub fn shell(command: &str, workspace: &Path) -> Command {
     shell
 }
 
+/// As [`shell`], but it tells the keeper of itself by its standard input, and only then closes that and runs the command. Until it has, the
+/// keeper's pipe is open, so it hears of it even if this process is killed meanwhile.
+///
+/// # Errors
+/// [`Error::Io`] if there are no more file descriptors.
+pub fn kept_shell(command: &str, workspace: &Path, keeper: &Keeper) -> Result<Command, Error> {
+    /// Without a keeper to read it, the line is lost and the command runs.
+    const TELL: &str = r#"trap '' PIPE
+echo "+ $$" >&0 2>/dev/null
+trap - PIPE
+exec sh -c "$1" </dev/null"#;
+    let mut shell = within("sh", workspace);
+    shell.args(["-c", TELL, "sh", command]).stdin(keeper.writer()?);
+    Ok(shell)
+}
+
 /// Runs a command and captures its output.
 ///
 /// # Errors
@@ -215,6 +239,11 @@ fn run_within(
     // given to another before the child is waited for.
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        // It says nothing any more then, of itself either.
+        let _ = rustix::process::waitid(
+            WaitId::Pid(group),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        );
     }
     // Before the number may be another's.
     if let Some(keeper) = limits.keeper {
@@ -377,6 +406,30 @@ mod tests {
         let finished = finish("sleep 1000 & echo done", Limits::default());
         assert_eq!((finished.end, &*finished.stdout), (End::Exited(0), &b"done\n"[..]));
         assert!(start.elapsed() < Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_kept_shell_dies_with_who_began_it_though_nobody_told_of_it() {
+        for _ in 0..20 {
+            let keeper = Keeper::new().unwrap();
+            let mut shell = kept_shell("sleep 1000", Path::new("/"), &keeper).unwrap();
+            let mut child = shell.process_group(0).spawn().unwrap();
+            // All that this process has of the pipe is closed, as when it ends.
+            drop(shell);
+            drop(keeper);
+            assert_eq!(child.wait().unwrap().signal(), Some(9));
+        }
+    }
+
+    #[test]
+    fn a_kept_shell_reads_nothing_and_runs_without_its_keeper_too() {
+        let mut keeper = Keeper::new().unwrap();
+        keeper.shell.kill().unwrap();
+        keeper.shell.wait().unwrap();
+        let shell = kept_shell("cat; echo $#; exit 3", Path::new("/"), &keeper).unwrap();
+        let finished = capture(shell, Limits { keeper: Some(&keeper), ..Limits::default() });
+        let finished = finished.unwrap();
+        assert_eq!((finished.end, &*finished.stdout), (End::Exited(3), &b"0\n"[..]));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
 //! | 0 | 4 | magic `CCSE` |
-//! | 4 | 1 | version, 2 |
+//! | 4 | 1 | version, 3 |
 //! | 5 | 1 | words of a packed state |
 //! | 6 | 2 | flags that a reader must understand: none yet, zero |
 //! | 8 | … | settings, counts, the generator, what room there is, and the pages' names, in canonical `postcard`, to the end |

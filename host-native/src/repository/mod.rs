@@ -13,8 +13,9 @@
 //! | `leases/` | what running processes rely on, and since when |
 //! | `searches/` | searches that can be resumed, a directory each |
 //! | `scores/` | what score commands said of states, a file for each command |
+//! | `stat-cache/` | what saves knew of the files they read, so that the next need not read them |
 //! | `quarantine/` | what `fsck --repair` found damaged beyond repair |
-//! | `lock` | held while history, labels or leases change |
+//! | `lock` | held while history, labels, leases, scores or the list of searches change |
 //! | `gc.lock` | held by the one collector |
 //!
 //! A snapshot is published in this order: its objects, a sync, its line in the history, a sync, its label. Whatever a crash

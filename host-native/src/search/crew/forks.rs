@@ -36,7 +36,11 @@ impl Crew<'_> {
         workspace: &mut Workspace<'_>,
         limits: Limits<'_>,
     ) -> Result<Finished, Error> {
-        let finished = command::capture(command::shell(run, workspace.path()?), limits)?;
+        let shell = match limits.keeper {
+            Some(keeper) => command::kept_shell(run, workspace.path()?, keeper)?,
+            None => command::shell(run, workspace.path()?),
+        };
+        let finished = command::capture(shell, limits)?;
         if finished.end == End::Interrupted { Err(Error::Interrupted) } else { Ok(finished) }
     }
 
