@@ -186,3 +186,16 @@ fn workers_beside_each_other_leave_no_descent_counted_that_was_not_made() {
         assert_eq!(visits(&search), before + made);
     }
 }
+
+#[test]
+fn a_search_with_room_for_its_nodes_needs_to_make_none() {
+    let (mut search, mut game) = begun();
+    search.reserve(100_000);
+    let bytes = search.bytes();
+    while search.counts().evaluations < 90_000 {
+        assert!(!search.needs_room(), "{:?}", search.counts());
+        search.step_within(1000, &mut game).unwrap();
+    }
+    // What it has in use counts, and the index, which is made for all.
+    assert!(bytes < 100_000 * 16, "{bytes}");
+}

@@ -157,10 +157,15 @@ fn alone<B: Board>(search: &mut Search<B>, budget: &Budget<'_>) -> Result<Stoppe
     }
 }
 
+/// Nodes that several workers have room for when they begin, if so many evaluations are asked for: some 60 MiB.
+const MOST_EXPECTED: u32 = 1 << 20;
+
 fn together<B>(search: &mut Search<B>, budget: &Budget<'_>, workers: u32) -> Result<Stopped, Error>
 where
     B: Board + Send + Sync,
 {
+    let expected = budget.left.load(Ordering::Relaxed).min(MOST_EXPECTED.into());
+    search.reserve(u32::try_from(expected).unwrap_or(MOST_EXPECTED));
     let done = AtomicBool::new(false);
     let shared = Shared { search: RwLock::new(search), turnstile: Mutex::new(()) };
     let ended: Vec<Result<Option<Stopped>, Error>> = thread::scope(|scope| {
@@ -235,10 +240,12 @@ fn work<B: Board>(
         if needs_room {
             let (_turnstile, mut search) = shared.alone();
             // Another may have made it.
-            if search.needs_room()
-                && let Err(error) = search.make_room()
-            {
-                break Err(refused(error));
+            if search.needs_room() {
+                if let Err(error) = search.make_room() {
+                    break Err(refused(error));
+                }
+                // While one makes room all others wait, and to wake them takes longer.
+                search.reserve(u32::try_from(search.len() / 4).unwrap_or(0));
             }
         }
         match batch {

@@ -361,6 +361,12 @@ impl<S: Packed> Search<S> {
         if self.shared.graph.is_tight() { self.grow() } else { Ok(()) }
     }
 
+    /// Makes room for so many nodes more at once, as far as nodes can be named: so that workers need not stop for it. What is not used of it
+    /// is memory that was asked for and, where the system gives zeros when they are first written to, not taken.
+    pub fn reserve(&mut self, nodes: u32) {
+        self.shared.graph.make_room_for(nodes);
+    }
+
     fn grow<E>(&mut self) -> Result<(), SearchError<E>> {
         self.shared.graph.make_room();
         if self.shared.graph.is_full() { Err(SearchError::Full) } else { Ok(()) }

@@ -130,6 +130,7 @@ impl Graph {
         let free: Vec<u32> = free.collect();
         self.spare_nodes = super::graph::Spare::default();
         free.into_iter().for_each(|node| self.spare_nodes.give(node));
+        *self.unused.get_mut() = 0;
         self.reindex();
         forgotten
     }

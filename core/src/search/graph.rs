@@ -376,6 +376,8 @@ pub(super) struct Graph {
     /// Above every number ever given to a node.
     pub(super) nodes_end: CachePadded<AtomicU32>,
     pub(super) spare_nodes: Spare,
+    /// Numbers below that end which no node was made of, since another worker was faster; until the graph is swept.
+    pub(super) unused: CachePadded<AtomicU32>,
     /// Above every place ever given to a block of edges.
     pub(super) edges_end: CachePadded<AtomicU32>,
     /// Blocks that were given up, by their length.
@@ -398,6 +400,7 @@ impl Graph {
             index: Vec::new(),
             nodes_end: AtomicU32::new(0).into(),
             spare_nodes: Spare::default(),
+            unused: AtomicU32::new(0).into(),
             edges_end: AtomicU32::new(Place::FIRST).into(),
             spare_blocks: BTreeMap::new(),
         };
@@ -555,7 +558,8 @@ impl Graph {
 
     /// Number of nodes.
     pub(super) fn len(&self) -> usize {
-        self.nodes_end.load(Relaxed) as usize - self.spare_nodes.left().len()
+        let unused = self.unused.load(Relaxed) as usize;
+        self.nodes_end.load(Relaxed) as usize - self.spare_nodes.left().len() - unused
     }
 
     // --- Edges ---
@@ -732,8 +736,9 @@ impl Graph {
         while self.index[at][0].compare_exchange(0, node + 1, Release, Relaxed).is_err() {
             match self.probe(hash, words) {
                 Ok(other) => {
-                    // Somebody was faster just now. The number is taken up again when the graph is next swept.
+                    // Somebody was faster just now.
                     kept_facts.store(Facts::FREE.0, Relaxed);
+                    self.leave_numbers(1);
                     return Some(Err(other));
                 }
                 Err(next) => at = next,
@@ -750,8 +755,7 @@ impl Graph {
         number.store(node + 1, Release);
     }
 
-    /// Numbers for so many nodes, taken at once, since workers wait for each other where they take them; or none. Those that no node is
-    /// made of are taken up again when the graph is next swept.
+    /// Numbers for so many nodes, taken at once, since workers wait for each other where they take them; or none.
     pub(super) fn take_numbers(&self, count: u32) -> Range<u32> {
         let mut end = self.nodes_end.load(Relaxed);
         while self.spare_nodes.is_empty() && end.saturating_add(count) <= self.room() {
@@ -761,6 +765,13 @@ impl Graph {
             }
         }
         0..0
+    }
+
+    /// Leaves so many numbers that were taken, of which no node was made. They are taken up again when the graph is next swept.
+    pub(super) fn leave_numbers(&self, count: u32) {
+        if count > 0 {
+            self.unused.fetch_add(count, Relaxed);
+        }
     }
 
     fn take_node<const SHARED: bool>(&self) -> Option<u32> {
@@ -802,14 +813,22 @@ impl Graph {
 
     /// Makes room for a sixteenth more, at least a chunk of each column.
     pub(super) fn make_room(&mut self) {
-        let end = self.nodes_end.load(Relaxed);
-        let wanted = end.saturating_add((end / 16).max(self.hot.chunk_len()));
+        self.make_room_for(self.nodes_end.load(Relaxed) / 16);
+    }
+
+    /// Makes room for so many nodes more and for as many edges as such nodes have had, at least a chunk of each column.
+    pub(super) fn make_room_for(&mut self, more: u32) {
+        let nodes = self.nodes_end.load(Relaxed);
+        let wanted = nodes.saturating_add(more.max(self.hot.chunk_len()));
         while self.hot.capacity() < wanted.min(Link::NODES) {
             self.hot.grow();
             self.cold.grow();
         }
-        let end = self.edges_end.load(Relaxed);
-        let wanted = u64::from(end) + u64::from((end / 16).max(2 * self.edges.chunk_len()));
+        let end = u64::from(self.edges_end.load(Relaxed));
+        // Of a graph that has just begun, few nodes were entered.
+        let of_each = (end / u64::from(nodes.max(1))).max(4);
+        // Two chunks more, with which it is not yet tight.
+        let wanted = end + u64::from(more) * of_each + 2 * u64::from(self.edges.chunk_len());
         while u64::from(self.edges.capacity()) < wanted
             && self.edges.capacity() <= u32::MAX - self.edges.chunk_len()
         {

@@ -475,6 +475,7 @@ impl Shared {
                 }
             }
         }
+        self.graph.leave_numbers(u32::try_from(numbers.len()).unwrap_or(0));
         self.graph.give(node, edges);
         self.graph.renew::<SHARED>(node, &self.rules);
         if new + met == 0 {
