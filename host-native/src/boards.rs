@@ -158,14 +158,21 @@ fn alone<B: Board>(search: &mut Search<B>, budget: &Budget<'_>) -> Result<Stoppe
 }
 
 /// Nodes that several workers have room for when they begin, if so many evaluations are asked for: some 60 MiB.
-const MOST_EXPECTED: u32 = 1 << 20;
+const MOST_EXPECTED: u64 = 1 << 20;
+
+/// Makes room for so many nodes more, or for an eighth of those that may be kept.
+fn reserve<B: Board>(search: &mut Search<B>, nodes: u64) {
+    /// Of a node with its edges, at least.
+    const NODE_BYTES: u64 = 32;
+    let most = search.settings().byte_limit.unwrap_or(u64::MAX) / NODE_BYTES / 8;
+    search.reserve(u32::try_from(nodes.min(most)).unwrap_or(0));
+}
 
 fn together<B>(search: &mut Search<B>, budget: &Budget<'_>, workers: u32) -> Result<Stopped, Error>
 where
     B: Board + Send + Sync,
 {
-    let expected = budget.left.load(Ordering::Relaxed).min(MOST_EXPECTED.into());
-    search.reserve(u32::try_from(expected).unwrap_or(MOST_EXPECTED));
+    reserve(search, budget.left.load(Ordering::Relaxed).min(MOST_EXPECTED));
     let done = AtomicBool::new(false);
     let shared = Shared { search: RwLock::new(search), turnstile: Mutex::new(()) };
     let ended: Vec<Result<Option<Stopped>, Error>> = thread::scope(|scope| {
@@ -245,7 +252,8 @@ fn work<B: Board>(
                     break Err(refused(error));
                 }
                 // While one makes room all others wait, and to wake them takes longer.
-                search.reserve(u32::try_from(search.len() / 4).unwrap_or(0));
+                let more = search.len() as u64 / 4;
+                reserve(&mut search, more);
             }
         }
         match batch {

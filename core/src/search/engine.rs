@@ -362,7 +362,8 @@ impl<S: Packed> Search<S> {
     }
 
     /// Makes room for so many nodes more at once, as far as nodes can be named: so that workers need not stop for it. What is not used of it
-    /// is memory that was asked for and, where the system gives zeros when they are first written to, not taken.
+    /// is memory that was asked for and, where the system gives zeros when they are first written to, not taken. The index of all of them
+    /// counts among the [`bytes`](Self::bytes) at once, some 20 a node.
     pub fn reserve(&mut self, nodes: u32) {
         self.shared.graph.make_room_for(nodes);
     }
