@@ -26,6 +26,7 @@ ROWS = [
      "root of a state from all of its 1,024 keys"),
     ("states", "1000 random backtracks among 1000000 positions of Connect Four", "", "go to any of 10^6 positions of Connect Four"),
     ("search", "1000000 evaluations, one thread", "mcts 0.3, PUCT", "playouts of Connect Four, 10^6 nodes, one thread"),
+    ("search", "1000000 evaluations, two workers", "(one worker)", "the same by two workers on two processors"),
     ("search", "100000 evaluations, one thread", "our rules in plain structures", "the same, 10^5 nodes, beside the same rules without sharing or proofs"),
     ("workspaces", "fork a workspace of 10000 files, as root", "bare system calls", "fork a directory of 10,000 files (overlay, root)"),
     ("workspaces", "seal one changed file in a workspace of 100000 files", "", "make a state of it again after one change, of 100,000 files"),
