@@ -186,7 +186,7 @@ fn a_reader_written_from_the_document_reads_a_browsers_database() {
         await db.savePoint('game', search, { label: 'sécond', parent: first.index });
         await db.close();
 
-        const raw = await new Promise((done, failed) => {
+        const opened = await new Promise((done, failed) => {
             const opened = indexedDB.open('cascow:format');
             opened.onsuccess = () => done(opened.result);
             opened.onerror = () => failed(opened.error);
@@ -194,7 +194,7 @@ fn a_reader_written_from_the_document_reads_a_browsers_database() {
         const hex = value => value instanceof Uint8Array
             ? Array.from(value, byte => byte.toString(16).padStart(2, '0')).join('') : value;
         const all = store => new Promise((done, failed) => {
-            const pairs = [], asked = raw.transaction(store).objectStore(store).openCursor();
+            const pairs = [], asked = opened.transaction(store).objectStore(store).openCursor();
             asked.onsuccess = () => {
                 const at = asked.result;
                 if (!at) return done(pairs);
@@ -204,8 +204,8 @@ fn a_reader_written_from_the_document_reads_a_browsers_database() {
             asked.onerror = () => failed(asked.error);
         });
         const stores = {};
-        for (const name of raw.objectStoreNames) stores[name] = await all(name);
-        return { stores, version: raw.version, states: search.counts().states, root: search.statisticsRoot() };",
+        for (const name of opened.objectStoreNames) stores[name] = await all(name);
+        return { stores, version: opened.version, states: search.counts().states, root: search.statisticsRoot() };",
     );
     let found = found.unwrap_or_else(|threw| panic!("threw {threw}"));
     browser.close();

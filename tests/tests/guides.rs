@@ -115,7 +115,7 @@ fn the_program_of_the_browsers_guide_prints_what_it_says() {
         .collect();
     assert!(expected.len() >= 10, "{expected:?}");
     let body = format!(
-        "const printed = [], console = {{ log: (...all) => printed.push(all.join(' ')) }};
+        "const printed = [], console = {{ log: (...all) => printed.push(all.map(String).join(' ')) }};
         {code}
         return printed;"
     );

@@ -236,24 +236,16 @@ fn failure<E: Into<Failure>>(error: SearchError<E>) -> Failure {
 
 impl<R: Rules> Engine for Seat<R> {
     fn run(&mut self, budget: &Budget) -> Result<Stopped, Failure> {
-        /// Playouts, and steps, between two looks at the clock, which is a call into JavaScript: less than a millisecond's worth.
-        const BATCH: u32 = 256;
+        /// Steps between two looks at the clock, which is a call into JavaScript: far less than a millisecond's worth.
+        const BATCH: u32 = 64;
         let end = self.search.counts().evaluations.saturating_add(budget.playouts);
         loop {
-            let mut left = BATCH;
             for _ in 0..BATCH {
-                let playouts = end.saturating_sub(self.search.counts().evaluations);
-                if playouts == 0 {
+                if self.search.counts().evaluations >= end {
                     return Ok(Stopped::Playouts);
                 }
-                let most = u32::try_from(playouts).map_or(left, |playouts| playouts.min(left));
-                let step = self.search.step_within(most, &mut self.rules).map_err(failure)?;
-                if step == Step::Exhausted {
+                if self.search.step(&mut self.rules).map_err(failure)? == Step::Exhausted {
                     return Ok(Stopped::Exhausted);
-                }
-                left = left.saturating_sub(step.evaluations());
-                if left == 0 {
-                    break;
                 }
             }
             if js::now() >= budget.deadline {
