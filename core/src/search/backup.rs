@@ -164,7 +164,8 @@ impl Graph {
             None if !open => certain,
             None => {
                 let within = (f64::from(bounds.lowest) / 2.0, f64::from(bounds.highest) / 2.0);
-                (sum / total).max(certain).clamp(within.0, within.1)
+                // Not `clamp`, whose panic would bring the formatting of floats into every browser.
+                (sum / total).max(certain).max(within.0).min(within.1)
             }
         };
         (side(value), bounds.side(maximises), !open)
