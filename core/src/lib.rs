@@ -61,6 +61,8 @@ pub mod hash;
 pub mod manager;
 pub mod merkle;
 #[cfg(feature = "alloc")]
+mod order;
+#[cfg(feature = "alloc")]
 pub mod reach;
 #[cfg(feature = "alloc")]
 pub mod record;

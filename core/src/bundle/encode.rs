@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::{BundleError, HEADER_LEN, MAGIC, MAX_HEADS, MAX_OBJECT_LEN, VERSION};
 use crate::frame::{self, FrameError};
 use crate::hash::{ContentHash, HASH_LEN, HashKind, Hasher};
+use crate::order;
 
 /// Writes a bundle piece by piece: each call appends the next bytes to a buffer of the caller's, who takes them from there.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Result<Self, BundleError> {
         let mut heads = heads.to_vec();
-        heads.sort_unstable();
+        order::distinct_by(&mut heads, Ord::cmp);
         heads.dedup();
         let count = u32::try_from(heads.len()).ok().filter(|count| (1..=MAX_HEADS).contains(count));
         let count = count.ok_or(BundleError::Heads { found: heads.len() as u64 })?;

@@ -15,6 +15,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::order;
 use crate::snapshot::{Edit, ValueRef};
 
 const HEADER: [u8; 8] = *b"CCDL\x01\0\0\0";
@@ -44,7 +45,7 @@ impl core::error::Error for MalformedDelta {}
 /// Writes edits, in any order but one for each key, as a delta's object. O(k log k). `None` if a length does not fit.
 pub fn encode_delta<'a>(edits: impl Iterator<Item = Edit<'a>>) -> Option<Vec<u8>> {
     let mut edits: Vec<Edit<'_>> = edits.collect();
-    edits.sort_unstable_by_key(|edit| edit.key);
+    order::distinct_by(&mut edits, |a, b| a.key.cmp(b.key));
     let lens = |edit: &Edit<'_>| {
         let value = edit.value.map_or(0, |value| value.bytes.len() + value.note.len());
         12 + edit.key.len() + value

@@ -12,6 +12,7 @@ use super::prove::{self, Leaf, ProveError, Shape, Trie};
 use super::state::{self, EMPTY, Subtree};
 use super::{KeyDigest, StateRoot, ValueDigest};
 use crate::hash::HashKind;
+use crate::order;
 
 /// What stands below a node on one side: nothing, an entry, or a node whose digest may be out of date. In four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +149,7 @@ impl IncrementalTrie {
     fn build(&mut self, changes: &[(u32, Option<Leaf>)]) {
         let mut entries: Vec<(u32, Leaf)> =
             changes.iter().filter_map(|(number, entry)| Some((*number, (*entry)?))).collect();
-        entries.sort_unstable_by_key(|(_, entry)| entry.key);
+        order::distinct_by(&mut entries, |(_, a), (_, b)| a.key.cmp(&b.key));
         // Nodes are about 1.44 an entry.
         self.links.reserve_exact(entries.len() + entries.len() / 2);
         self.digests.reserve_exact(entries.len() + entries.len() / 2);

@@ -11,6 +11,7 @@ use super::state::{self, EMPTY, Subtree};
 use super::verify::{self, Header, Terminal};
 use super::{KeyDigest, ValueDigest};
 use crate::hash::HashKind;
+use crate::order;
 
 /// Why no proof can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub(super) fn prove_many<'a>(
         .into_iter()
         .map(|(key, value)| Question { key, value, digest: state::key_digest(kind, key) })
         .collect();
-    questions.sort_unstable_by_key(|question| question.digest);
+    order::distinct_by(&mut questions, |a, b| a.digest.cmp(&b.digest));
     if questions.is_empty() {
         return Err(ProveError::NoKeys);
     }

@@ -9,6 +9,7 @@ use super::prove::{self, Leaf, ProveError, Shape, Trie};
 use super::state::{self, EMPTY, Subtree};
 use super::{KeyDigest, StateRoot, ValueDigest};
 use crate::hash::HashKind;
+use crate::order;
 
 /// The entries of a state, hashed and sorted: 64 bytes each.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl StateTrie {
     ) -> Self {
         let mut leaves: Vec<Leaf> =
             digests.into_iter().map(|(key, value)| Leaf { key, value }).collect();
-        leaves.sort_unstable_by_key(|leaf| leaf.key);
+        order::distinct_by(&mut leaves, |a, b| a.key.cmp(&b.key));
         assert!(leaves.is_sorted_by(|a, b| a.key < b.key), "keys must be distinct");
         Self { kind, leaves }
     }

@@ -36,6 +36,7 @@ use super::settings::Settings;
 use super::worker::Worker;
 use super::{Game, Generator, Packed, Repetition, Search};
 use crate::hash::ContentHash;
+use crate::order;
 use crate::store::{ObjectStore, StoreError};
 
 const MAGIC: [u8; 4] = *b"CCSE";
@@ -448,7 +449,7 @@ impl Graph {
             blocks.extend(places.iter().map(|place| (*place, *len)));
         }
         // Blocks lie apart, within their chunks and what is used of them.
-        blocks.sort_unstable();
+        order::distinct_by(&mut blocks, Ord::cmp);
         let chunk = self.edges.chunk_len();
         let mut end = Place::FIRST;
         for (place, len) in blocks {

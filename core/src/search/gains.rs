@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What each action brought where it was tried, for what is expected of it elsewhere.
 
+use crate::order;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
@@ -36,7 +37,7 @@ impl Gains {
     pub(super) fn list(&self) -> Vec<(u32, f64, u32)> {
         let mut list: Vec<_> =
             self.by_action.iter().map(|(action, gain)| (*action, gain.sum, gain.edges)).collect();
-        list.sort_unstable_by_key(|(action, ..)| *action);
+        order::distinct_by(&mut list, |(a, ..), (b, ..)| a.cmp(b));
         list
     }
 

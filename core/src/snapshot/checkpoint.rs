@@ -23,6 +23,7 @@ use slab::Slab;
 use super::arena::{Arena, NONE};
 use super::changes::{Place, Wanted};
 use super::keys::KeyId;
+use crate::order;
 
 /// Snapshots that checkpoints of each size cover. Small steps first, where most reads are; each step is memory, so there are few.
 const SPANS: [u32; 7] = [16, 64, 256, 4 << 10, 64 << 10, 1 << 20, 16 << 20];
@@ -139,7 +140,7 @@ impl Table {
 
     /// Of changes, the newest of a key before older ones; `bound` is above all key numbers.
     fn new(mut newest: Vec<(u32, u32)>, bound: usize) -> Self {
-        newest.sort_by_key(|(key, _)| *key);
+        order::by_key(&mut newest, |(key, _)| *key);
         newest.dedup_by_key(|(key, _)| *key);
         let (keys, nodes): (Vec<u32>, Vec<u32>) = newest.into_iter().unzip();
         // About where the marks take as much memory as the keys would.

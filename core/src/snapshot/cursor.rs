@@ -16,6 +16,7 @@ use super::tree::{At, TreeId};
 use super::{SnapshotId, SnapshotTree, TreeError, ValueRef};
 use crate::hash::HashKind;
 use crate::merkle::IncrementalTrie;
+use crate::order;
 
 /// A view of one snapshot that can be moved to any other of the same tree.
 ///
@@ -261,7 +262,7 @@ impl Cursor {
                 Some((tree.keys().bytes(key), value))
             })
             .collect();
-        entries.sort_unstable_by_key(|(key, _)| *key);
+        order::distinct_by(&mut entries, |(a, _), (b, _)| a.cmp(b));
         entries.into_iter()
     }
 }

@@ -18,6 +18,7 @@ use super::checkpoint::Checkpoints;
 use super::keys::{KeyId, Keys};
 use super::merge::{Merge, Policy, merge_keys};
 use super::{Change, ChangeKind, Cursor, Edit, State, ValueRef};
+use crate::order;
 
 /// A snapshot within its tree: the slot it stands in, and which of those that ever stood there it is.
 ///
@@ -347,7 +348,7 @@ impl SnapshotTree {
                 changes.push(Change { key: self.keys.bytes(key).into(), kind });
             }
         }
-        changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        order::distinct_by(&mut changes, |a, b| a.key.cmp(&b.key));
         Ok(changes)
     }
 
@@ -364,7 +365,7 @@ impl SnapshotTree {
         let base = self.common_ancestor(ours, theirs)?.index;
         let mut keys: Vec<KeyId> =
             self.changed_since(base, theirs.index).into_iter().map(|(key, _)| key).collect();
-        keys.sort_unstable_by_key(|key| self.keys.bytes(*key));
+        order::distinct_by(&mut keys, |a, b| self.keys.bytes(*a).cmp(self.keys.bytes(*b)));
         let sides = keys.into_iter().map(|key| {
             let [base, ours, theirs] =
                 [base, ours.index, theirs.index].map(|index| self.lookup(index, key));
@@ -457,7 +458,7 @@ impl SnapshotTree {
                 }
             }
         }
-        packed.sort_by_key(|(key, _)| *key);
+        order::by_key(&mut packed, |(key, _)| *key);
         packed.dedup_by(|later, earlier| {
             let is_same = later.0 == earlier.0;
             if is_same {
@@ -546,7 +547,7 @@ impl SnapshotTree {
             changes.extend(self.changes(index));
             index = self.arena.link(index).parent;
         }
-        changes.sort_by_key(|(key, _)| *key);
+        order::by_key(&mut changes, |(key, _)| *key);
         changes.dedup_by_key(|(key, _)| *key);
         changes
     }
