@@ -431,7 +431,7 @@ fn roots_proofs_and_bundles_are_the_native_hosts_byte_for_byte() {
 }
 
 /// The aim is a module of 150,000 bytes, which it is far from: `host-wasm/README.md` says why. Until then it must not grow.
-const MODULE_MAX_LEN: usize = 440_000;
+const MODULE_MAX_LEN: usize = 420_000;
 const SCRIPT_MAX_LEN: usize = 15_000;
 
 #[test]
