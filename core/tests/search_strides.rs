@@ -137,6 +137,25 @@ fn the_same_seed_and_steps_give_the_same_search() {
 }
 
 #[test]
+fn a_search_that_is_saved_and_loaded_between_two_steps_goes_on_as_if_it_had_not_been() {
+    let (mut search, mut game) = begun();
+    while search.counts().evaluations < 10_000 {
+        search.step_within(300, &mut game).unwrap();
+    }
+    let store = MemoryStore::new(HashKind::Sha256);
+    let checkpoint = search.save(&store).unwrap().checkpoint;
+    let mut loaded = Search::load::<Playouts<Connect4>>(&store, checkpoint).unwrap();
+    let mut strode = 0;
+    while search.counts().evaluations < 20_000 {
+        let step = search.step_within(300, &mut game).unwrap();
+        assert_eq!(loaded.step_within(300, &mut Playouts::new()).unwrap(), step);
+        strode += u32::from(matches!(step, Step::Strode { .. }));
+    }
+    assert!(strode > 20, "{strode}");
+    assert_eq!(saved(&loaded), saved(&search));
+}
+
+#[test]
 fn a_game_that_fails_within_a_step_leaves_the_descents_before_and_nothing_of_its_own() {
     // At a visit that is the first of a step, and at many that are not.
     for fails_after in (9_000..9_060).step_by(7) {

@@ -244,6 +244,7 @@ impl<R: Rules> Engine for Seat<R> {
                 if self.search.counts().evaluations >= end {
                     return Ok(Stopped::Playouts);
                 }
+                // One descent: what a search becomes is not to depend on where a budget or the clock divides it.
                 if self.search.step(&mut self.rules).map_err(failure)? == Step::Exhausted {
                     return Ok(Stopped::Exhausted);
                 }
