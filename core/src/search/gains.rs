@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! What each action brought where it was tried, for what is expected of it elsewhere.
 
-use crate::order;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
+
+use crate::order;
 
 /// What an action has brought.
 #[derive(Clone, Copy, Debug, Default)]

@@ -755,10 +755,14 @@ impl Graph {
         number.store(node + 1, Release);
     }
 
-    /// Numbers for so many nodes, taken at once, since workers wait for each other where they take them; or none.
-    pub(super) fn take_numbers(&self, count: u32) -> Range<u32> {
+    /// Numbers that were never given, for so many nodes at once; none if there is no room for all, or while there are spare ones.
+    pub(super) fn take_numbers<const SHARED: bool>(&self, count: u32) -> Range<u32> {
         let mut end = self.nodes_end.load(Relaxed);
         while self.spare_nodes.is_empty() && end.saturating_add(count) <= self.room() {
+            if !SHARED {
+                self.nodes_end.store(end + count, Relaxed);
+                return end..end + count;
+            }
             match self.nodes_end.compare_exchange_weak(end, end + count, Relaxed, Relaxed) {
                 Ok(_) => return end..end + count,
                 Err(other) => end = other,
@@ -778,20 +782,7 @@ impl Graph {
         if let Some(spare) = self.spare_nodes.take::<SHARED>() {
             return Some(spare);
         }
-        let mut end = self.nodes_end.load(Relaxed);
-        loop {
-            if end >= self.room() {
-                return None;
-            }
-            if !SHARED {
-                self.nodes_end.store(end + 1, Relaxed);
-                return Some(end);
-            }
-            match self.nodes_end.compare_exchange_weak(end, end + 1, Relaxed, Relaxed) {
-                Ok(_) => return Some(end),
-                Err(other) => end = other,
-            }
-        }
+        self.take_numbers::<SHARED>(1).next()
     }
 
     /// How many nodes there is memory for, with an index that is at most three quarters full.

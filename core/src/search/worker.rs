@@ -452,10 +452,11 @@ impl Shared {
             self.retract::<SHARED, S>(worker);
             return None;
         };
+        // Workers wait for each other where they take numbers, so all at once. Alone, none is taken that is not used.
         let mut numbers = if SHARED {
             let is_new = |arrival: &&Arrival<S>| matches!(arrival, Arrival::New { .. });
             let count = arrivals.iter().filter(is_new).count();
-            self.graph.take_numbers(u32::try_from(count).unwrap_or(0))
+            self.graph.take_numbers::<SHARED>(u32::try_from(count).unwrap_or(0))
         } else {
             0..0
         };
