@@ -36,14 +36,8 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
 ];
 
-/// What an axis says, and how it writes its numbers.
-#[derive(Clone, Copy)]
-pub struct Axis {
-    /// What it shows.
-    pub name: &'static str,
-    /// How a number of it is written.
-    pub label: fn(f64) -> String,
-}
+/// What an axis says, and how it writes a number.
+pub type Axis = (&'static str, fn(f64) -> String);
 
 /// What the panels share.
 #[derive(Clone)]
@@ -80,10 +74,8 @@ pub fn draw(dir: &Path, plot: &Plot, panels: &[Panel]) -> Result<(), Box<dyn Err
             .y_label_area_size(64)
             .build_cartesian_2d(sizes.clone().log_scale(), rates.clone().log_scale())?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc(x.name).y_desc(y.name).light_line_style(TRANSPARENT);
-        mesh.x_label_formatter(&|it| (x.label)(*it))
-            .y_label_formatter(&|it| (y.label)(*it))
-            .draw()?;
+        mesh.x_desc(x.0).y_desc(y.0).light_line_style(TRANSPARENT);
+        mesh.x_label_formatter(&|it| x.1(*it)).y_label_formatter(&|it| y.1(*it)).draw()?;
         for (series, colour) in panel.series.iter().zip(COLOURS) {
             // Cascow's lines are the broad ones.
             let style = colour.stroke_width(if series.name.contains("cascow") { 3 } else { 1 });
@@ -107,33 +99,26 @@ fn range(figures: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     least * 0.8..figures.fold(0.0, f64::max) * 1.25
 }
 
-/// Bytes.
+/// In bytes.
 #[must_use]
 pub fn size(bytes: f64) -> String {
-    match bytes {
-        bytes if bytes >= 1e6 => format!("{:.0} MB", bytes / 1e6),
-        bytes if bytes >= 1e3 => format!("{:.0} kB", bytes / 1e3),
-        bytes => format!("{bytes:.0} B"),
-    }
+    rounded(bytes, &[(1e6, " MB"), (1e3, " kB"), (1.0, " B")])
 }
 
-/// Nanoseconds.
+/// In nanoseconds.
 #[must_use]
 pub fn time(nanos: f64) -> String {
-    match nanos {
-        nanos if nanos >= 1e9 => format!("{:.0} s", nanos / 1e9),
-        nanos if nanos >= 1e6 => format!("{:.0} ms", nanos / 1e6),
-        nanos if nanos >= 1e3 => format!("{:.0} µs", nanos / 1e3),
-        nanos => format!("{nanos:.0} ns"),
-    }
+    rounded(nanos, &[(1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1.0, " ns")])
 }
 
-/// A number without a unit.
+/// Without a unit.
 #[must_use]
 pub fn short(figure: f64) -> String {
-    match figure {
-        figure if figure >= 1e6 => format!("{:.0}M", figure / 1e6),
-        figure if figure >= 1e3 => format!("{:.0}k", figure / 1e3),
-        figure => format!("{figure:.0}"),
-    }
+    rounded(figure, &[(1e6, "M"), (1e3, "k"), (1.0, "")])
+}
+
+/// In the first of the units that it has one of, or in the last.
+fn rounded(figure: f64, units: &[(f64, &str)]) -> String {
+    let unit = units.iter().find(|(unit, _)| figure >= *unit).or(units.last());
+    unit.map_or_else(String::new, |(unit, name)| format!("{:.0}{name}", figure / unit))
 }

@@ -44,35 +44,20 @@ const FAN_OUT: u64 = 100;
 
 const ARMS: [&str; 4] = ["cascow", "imbl OrdMap", "imbl HashMap", "copied whole (BTreeMap)"];
 
-const FORK: Plot = Plot {
-    name: "fork-time",
-    axes: [
-        Axis { name: "keys of the state", label: plot::short },
-        Axis { name: "time of a fork with one change", label: plot::time },
-    ],
-    grid: (1, 1),
-    legend: SeriesLabelPosition::UpperLeft,
-};
+const FORK: Plot = plot(
+    "fork-time",
+    [("keys of the state", plot::short), ("time of a fork with one change", plot::time)],
+);
+const MEMORY: Plot = plot(
+    "fork-memory",
+    [("keys of the state", plot::short), ("memory of a fork with one change", plot::size)],
+);
+const DEPTH: Plot =
+    plot("depth", [("forks between the state and its first", plot::short), ("time", plot::time)]);
 
-const MEMORY: Plot = Plot {
-    name: "fork-memory",
-    axes: [
-        Axis { name: "keys of the state", label: plot::short },
-        Axis { name: "memory of a fork with one change", label: plot::size },
-    ],
-    grid: (1, 1),
-    legend: SeriesLabelPosition::UpperLeft,
-};
-
-const DEPTH: Plot = Plot {
-    name: "depth",
-    axes: [
-        Axis { name: "forks between the state and its first", label: plot::short },
-        Axis { name: "time", label: plot::time },
-    ],
-    grid: (1, 1),
-    legend: SeriesLabelPosition::UpperLeft,
-};
+const fn plot(name: &'static str, axes: [Axis; 2]) -> Plot {
+    Plot { name, axes, grid: (1, 1), legend: SeriesLabelPosition::UpperLeft }
+}
 
 pub(crate) fn run(report: &mut Report) {
     report.note("![Time of a fork by the size of its state](plots/fork-time.svg)");
@@ -94,7 +79,7 @@ pub(crate) fn run(report: &mut Report) {
 
 fn draw(plot: &Plot, series: Vec<Series>) {
     let plots = Path::new(env!("CARGO_MANIFEST_DIR")).join("plots");
-    let panel = Panel { title: plot.axes[1].name.into(), series };
+    let panel = Panel { title: plot.axes[1].0.into(), series };
     plot::draw(&plots, plot, &[panel]).expect("the plot can be written");
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod path;
 
 use cascow_benches::measure::{Spread, timed};
 use cascow_benches::memory;
-use cascow_benches::plot::{self, Axis, Panel, Plot, Series, SeriesLabelPosition};
+use cascow_benches::plot::{self, Panel, Plot, Series, SeriesLabelPosition};
 use cascow_benches::report::{Report, Row, Unit, spread};
 use cascow_core::games::Board;
 use cascow_core::games::connect4::Connect4;
@@ -24,10 +24,7 @@ use path::{Path, Step};
 /// Playouts of all arms, by the size of a state.
 pub(crate) const PLOT: Plot = Plot {
     name: "crossover",
-    axes: [
-        Axis { name: "size of a state", label: plot::size },
-        Axis { name: "playouts a second", label: plot::short },
-    ],
+    axes: [("size of a state", plot::size), ("playouts a second", plot::short)],
     grid: (2, 2),
     legend: SeriesLabelPosition::LowerLeft,
 };
