@@ -6,7 +6,7 @@
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cascow_benches::measure::{Contestant, alone, kept, repeated, singles, timed, waited};
@@ -52,8 +52,10 @@ const MEMORY: Plot = plot(
     "fork-memory",
     [("keys of the state", plot::short), ("memory of a fork with one change", plot::size)],
 );
-const DEPTH: Plot =
-    plot("depth", [("forks between the state and its first", plot::short), ("time", plot::time)]);
+const DEPTH: Plot = plot(
+    "depth",
+    [("forks between the state and its first", plot::short), ("time of one operation", plot::time)],
+);
 
 const fn plot(name: &'static str, axes: [Axis; 2]) -> Plot {
     Plot { name, axes, grid: (1, 1), legend: SeriesLabelPosition::UpperLeft }
@@ -395,8 +397,9 @@ fn files(report: &mut Report, count: u64) {
     let program = crate::programs::build();
     let cascow = |args: &[&Path]| {
         waited(|| {
-            let status =
-                Command::new(&program).args(["--quiet", "--repo"]).arg(&repo).args(args).status();
+            let mut command = Command::new(&program);
+            command.args(["--quiet", "--repo"]).arg(&repo).args(args).stdout(Stdio::null());
+            let status = command.status();
             assert!(status.expect("the program runs").success(), "{args:?}");
         })
     };
